@@ -2,7 +2,20 @@
 //! registry, the embedded cluster.
 
 pub mod config;
+pub mod dead_letter;
+pub mod embedded;
+pub mod partitioner;
 pub mod processor;
+pub mod producer;
+pub mod registry;
+pub mod tail;
+pub mod topics;
 
 pub use config::KafkaConfig;
+pub use dead_letter::{DeadLetter, dead_letter};
+pub use embedded::EmbeddedCluster;
+pub use partitioner::partition_of;
 pub use processor::{Delivery, GroupSpec, Output, Processor, Record, Rejected, StateStore, StoreUnavailable};
+pub use producer::{Ack, AppendError, Producer, ProducerError, ProducerOptions};
+pub use registry::{RegisterError, ResolveError, SchemaSource};
+pub use tail::{Tail, TailError, TailEvent, TailHandle};

@@ -1,0 +1,209 @@
+//! The producer: idempotent, acknowledged by all replicas, partitioned as Java does it.
+//!
+//! A record is queued when `append` is *called*, so two calls in a row keep their order within a
+//! partition; the [`Ack`] that it returns resolves with the broker's acknowledgement (I1).
+//! Dropping an `Ack` does not take the record back.
+
+mod ack;
+mod client;
+
+pub use ack::{Ack, AppendError};
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quiz_schemas::{AnyEvent, Codec, EncodeError, Event, Position};
+use rdkafka::message::{Header, OwnedHeaders};
+
+use crate::config::KafkaConfig;
+use client::{Outgoing, Shared};
+
+/// How long `ProducerOptions::default` lets an append take, ms.
+pub const DELIVERY_TIMEOUT_MS: u32 = 10_000;
+/// The shortest delivery timeout that is taken, ms: librdkafka looks for overdue records once a
+/// second, so a shorter one could not be kept.
+pub const DELIVERY_TIMEOUT_MS_MIN: u32 = 1_500;
+/// Records that may be queued or in flight unless told otherwise.
+pub const QUEUE_RECORDS_MAX: usize = 100_000;
+/// KiB of records that may be queued or in flight unless told otherwise.
+pub const QUEUE_KBYTES_MAX: usize = 65_536;
+/// The longest linger that is taken, ms: above it the latency goal is out of reach.
+pub const LINGER_MS_MAX: u32 = 50;
+
+/// Capacity that the encoding buffer of a thread may keep between records, bytes.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// How a producer trades latency, memory and patience.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProducerOptions {
+    /// How long a record may wait for company in its batch, ms; 0 sends at once.
+    pub linger_ms: u32,
+    /// When an append that is not acknowledged fails, ms after the call. Kept to the second before
+    /// it: a record fails between `delivery_timeout_ms - 1000` and `delivery_timeout_ms`.
+    pub delivery_timeout_ms: u32,
+    /// Records that may be queued or in flight; beyond that an append fails with
+    /// [`AppendError::QueueFull`].
+    pub queue_records_max: usize,
+    /// KiB of records that may be queued or in flight.
+    pub queue_kbytes_max: usize,
+}
+
+impl Default for ProducerOptions {
+    fn default() -> Self {
+        Self {
+            linger_ms: 1,
+            delivery_timeout_ms: DELIVERY_TIMEOUT_MS,
+            queue_records_max: QUEUE_RECORDS_MAX,
+            queue_kbytes_max: QUEUE_KBYTES_MAX,
+        }
+    }
+}
+
+/// Why a producer could not be made, or not be flushed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProducerError {
+    /// An option is out of its range.
+    #[error("{option} is {value}, out of {min}..={max}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// What was given.
+        value: u64,
+        /// The least that is taken.
+        min: u64,
+        /// The most that is taken.
+        max: u64,
+    },
+    /// The client could not be made.
+    #[error("no kafka client: {0}")]
+    Client(#[from] rdkafka::error::KafkaError),
+    /// The polling thread could not be started.
+    #[error("no thread for the producer: {0}")]
+    Thread(#[from] std::io::Error),
+    /// Records were still not acknowledged when the time was over.
+    #[error("{in_flight} records are not acknowledged")]
+    NotFlushed {
+        /// How many.
+        in_flight: usize,
+    },
+}
+
+/// Appends records to the log. Cheap to clone; the last clone's drop gives up what is not
+/// acknowledged yet, so [`Producer::flush`] first.
+#[derive(Clone)]
+pub struct Producer {
+    shared: Arc<Shared>,
+    codec: Arc<Codec>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Producer {
+    /// Makes a producer. No connection is awaited: appends fail in time when there is no broker.
+    ///
+    /// # Errors
+    /// When an option is out of range or the client library refuses.
+    pub fn new(config: &KafkaConfig, codec: Arc<Codec>, options: ProducerOptions) -> Result<Self, ProducerError> {
+        Ok(Self { shared: Shared::start(config, &options)?, codec })
+    }
+
+    /// The codec that it writes with.
+    #[must_use]
+    pub fn codec(&self) -> &Arc<Codec> {
+        &self.codec
+    }
+
+    /// Queues a record; the `Ack` says where it was appended.
+    pub fn append<E: Event>(&self, event: &E) -> Ack {
+        let topic = E::TOPIC.name();
+        self.encoded(topic, &event.key(), |codec, out| codec.encode_into(event, out))
+    }
+
+    /// As [`Producer::append`], for a record of whichever topic.
+    pub fn append_any(&self, event: &AnyEvent) -> Ack {
+        match event {
+            AnyEvent::Commands(record) => self.append(record),
+            AnyEvent::Joins(record) => self.append(record),
+            AnyEvent::Sessions(record) => self.append(record),
+            AnyEvent::Answers(record) => self.append(record),
+            AnyEvent::Scores(record) => self.append(record),
+            AnyEvent::Results(record) => self.append(record),
+            AnyEvent::Quizzes(record) => self.append(record),
+        }
+    }
+
+    /// Queues all records in their order and waits for all acknowledgements. Positions are in the
+    /// order of the records.
+    ///
+    /// # Errors
+    /// The first failure in the order of the records; any of the others may have been appended.
+    pub async fn append_all(&self, events: &[AnyEvent]) -> Result<Vec<Position>, AppendError> {
+        // Nothing behind a record that could not be queued is queued: the log never skips one.
+        let mut acks = Vec::with_capacity(events.len());
+        for event in events {
+            let ack = self.append_any(event);
+            let refused = ack.is_refused();
+            acks.push(ack);
+            if refused {
+                break;
+            }
+        }
+        let mut positions = Vec::with_capacity(events.len());
+        let mut failure = None;
+        for ack in acks {
+            match ack.await {
+                Ok(position) => positions.push(position),
+                Err(err) => failure = failure.or(Some(err)),
+            }
+        }
+        failure.map_or(Ok(positions), Err)
+    }
+
+    /// Queues raw bytes, for dead letters. The key decides the partition; without one it is random.
+    pub fn append_raw(&self, topic: &str, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[(&str, &[u8])]) -> Ack {
+        let mut owned = OwnedHeaders::new_with_capacity(headers.len());
+        for (key, value) in headers {
+            owned = owned.insert(Header { key, value: Some(*value) });
+        }
+        let headers = (!headers.is_empty()).then_some(owned);
+        self.shared.queue(Outgoing { topic, key, value, headers })
+    }
+
+    /// Waits until everything queued so far is acknowledged or has failed.
+    ///
+    /// # Errors
+    /// When records are left after `timeout`.
+    pub async fn flush(&self, timeout: Duration) -> Result<(), ProducerError> {
+        self.shared.flush(timeout).await
+    }
+
+    /// Records that are queued or in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight()
+    }
+
+    fn encoded(
+        &self,
+        topic: &str,
+        key: &str,
+        encode: impl FnOnce(&Codec, &mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Ack {
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            if let Err(err) = encode(&self.codec, scratch) {
+                return Ack::refused(err.into());
+            }
+            // librdkafka copies the bytes into its queue, so the buffer is free again.
+            let value = Some(scratch.as_slice());
+            let ack = self.shared.queue(Outgoing { topic, key: Some(key.as_bytes()), value, headers: None });
+            if scratch.capacity() > SCRATCH_BYTES_MAX {
+                scratch.shrink_to(SCRATCH_BYTES_MAX);
+            }
+            ack
+        })
+    }
+}

@@ -1,0 +1,126 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use quiz_schemas::{EncodeError, Position};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::sync::oneshot;
+
+/// Why a record is not known to be in the log. Only [`AppendError::Timeout`] and
+/// [`AppendError::Unavailable`] leave it open whether it is; sending it again is right for
+/// readers that drop duplicates (I2, I5).
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The queue is full: backpressure. Nothing was queued.
+    #[error("the producer's queue is full")]
+    QueueFull,
+    /// No acknowledgement in time.
+    #[error("no acknowledgement in time")]
+    Timeout,
+    /// The cluster cannot take it now.
+    #[error("the cluster does not take it: {0}")]
+    Unavailable(RDKafkaErrorCode),
+    /// The client broke for good and is being replaced; appends work again within about a second.
+    #[error("the kafka client failed and is replaced: {0}")]
+    Fatal(RDKafkaErrorCode),
+    /// The cluster will never take it as it is: too large, no such topic, not allowed.
+    #[error("the cluster refuses it: {0}")]
+    Rejected(RDKafkaErrorCode),
+    /// The record could not be encoded. Nothing was queued.
+    #[error("the record cannot be encoded")]
+    Encode(#[from] EncodeError),
+}
+
+impl AppendError {
+    /// Whether the same record may succeed later.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::QueueFull | Self::Timeout | Self::Unavailable(_) | Self::Fatal(_) => true,
+            Self::Rejected(_) => false,
+            Self::Encode(err) => matches!(err, EncodeError::NoSchemaId(_)),
+        }
+    }
+
+    /// A short stable word for metrics and logs.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Timeout => "timeout",
+            Self::Unavailable(_) => "unavailable",
+            Self::Fatal(_) => "fatal",
+            Self::Rejected(_) => "rejected",
+            Self::Encode(_) => "encode",
+        }
+    }
+
+    pub(super) fn from_kafka(err: &KafkaError) -> Self {
+        err.rdkafka_error_code().map_or(Self::Unavailable(RDKafkaErrorCode::Unknown), Self::from_code)
+    }
+
+    fn from_code(code: RDKafkaErrorCode) -> Self {
+        use RDKafkaErrorCode as Code;
+        match code {
+            Code::QueueFull => Self::QueueFull,
+            Code::MessageTimedOut | Code::OperationTimedOut | Code::RequestTimedOut => Self::Timeout,
+            Code::Fatal => Self::Fatal(code),
+            // librdkafka says "unknown topic" only when the broker has said so for longer than
+            // `topic.metadata.propagation.max.ms`.
+            Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::MessageSizeTooLarge
+            | Code::InvalidMessage
+            | Code::InvalidMessageSize
+            | Code::InvalidTopic
+            | Code::InvalidRecord
+            | Code::InvalidArgument
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::PolicyViolation => Self::Rejected(code),
+            _ => Self::Unavailable(code),
+        }
+    }
+}
+
+pub(super) type Outcome = Result<Position, AppendError>;
+
+enum State {
+    Refused(Option<AppendError>),
+    Waiting(oneshot::Receiver<Outcome>),
+}
+
+/// A record on its way; resolves with its position when the broker has acknowledged it.
+#[must_use = "a record is in the log only when its ack has resolved"]
+pub struct Ack(State);
+
+impl Ack {
+    pub(super) fn refused(err: AppendError) -> Self {
+        Self(State::Refused(Some(err)))
+    }
+
+    pub(super) fn waiting(outcome: oneshot::Receiver<Outcome>) -> Self {
+        Self(State::Waiting(outcome))
+    }
+
+    /// Whether it failed without being queued.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.0, State::Refused(_))
+    }
+}
+
+impl Future for Ack {
+    type Output = Result<Position, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Refused(err) => Poll::Ready(Err(err.take().expect("an ack is not polled after it resolved"))),
+            State::Waiting(outcome) => Pin::new(outcome).poll(cx).map(|received| {
+                // The sender is dropped unused only when the client goes away with its queue.
+                received.unwrap_or(Err(AppendError::Unavailable(RDKafkaErrorCode::PurgeQueue)))
+            }),
+        }
+    }
+}

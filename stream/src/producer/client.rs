@@ -1,0 +1,214 @@
+//! One librdkafka client at a time, its polling thread, and its replacement when it breaks.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quiz_schemas::Position;
+use rdkafka::ClientContext;
+use rdkafka::Message;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext};
+use tokio::sync::oneshot;
+use tracing::{error, warn};
+
+use super::ack::{Ack, AppendError, Outcome};
+use super::{DELIVERY_TIMEOUT_MS, DELIVERY_TIMEOUT_MS_MIN, LINGER_MS_MAX, ProducerError, ProducerOptions};
+use crate::config::KafkaConfig;
+
+/// How long the polling thread sleeps at most before it looks whether it must stop.
+const POLL: Duration = Duration::from_millis(50);
+/// The shortest time between two clients: a cluster that breaks each new one is not hammered.
+const REPLACE_EVERY: Duration = Duration::from_secs(1);
+/// How often librdkafka looks for overdue records, ms.
+const OVERDUE_SCAN_MS: u32 = 1_000;
+/// How often `flush` looks at what is left.
+const FLUSH_STEP: Duration = Duration::from_millis(1);
+
+/// A record as librdkafka takes it.
+pub(super) struct Outgoing<'a> {
+    pub topic: &'a str,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    pub headers: Option<OwnedHeaders>,
+}
+
+/// What librdkafka calls back.
+pub(super) struct Callbacks {
+    in_flight: Arc<AtomicUsize>,
+    broken: AtomicBool,
+    /// The code behind `broken`, for the message.
+    code: AtomicI32,
+}
+
+impl Callbacks {
+    fn mark_broken(&self, code: RDKafkaErrorCode) {
+        self.code.store(code as i32, Ordering::Relaxed);
+        self.broken.store(true, Ordering::Release);
+    }
+}
+
+impl ClientContext for Callbacks {
+    fn error(&self, err: KafkaError, reason: &str) {
+        if let Some(code @ RDKafkaErrorCode::Fatal) = err.rdkafka_error_code() {
+            error!(reason, "the producer's client failed for good");
+            self.mark_broken(code);
+        } else {
+            warn!(%err, reason, "kafka producer");
+        }
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Callbacks {
+    type DeliveryOpaque = Box<oneshot::Sender<Outcome>>;
+
+    fn delivery(&self, delivered: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        self.in_flight.fetch_sub(1, Ordering::Release);
+        let outcome = match delivered {
+            Ok(message) => Ok(Position { partition: message.partition(), offset: message.offset() }),
+            Err((err, _)) => Err(AppendError::from_kafka(err)),
+        };
+        if let Err(AppendError::Fatal(code)) = &outcome {
+            self.mark_broken(*code);
+        }
+        // Nobody waits when the `Ack` was dropped.
+        let _ = waiting.send(outcome);
+    }
+}
+
+type Client = BaseProducer<Callbacks>;
+
+/// What the clones of a producer share.
+pub(super) struct Shared {
+    config: ClientConfig,
+    client: RwLock<Arc<Client>>,
+    in_flight: Arc<AtomicUsize>,
+    stopping: Arc<AtomicBool>,
+}
+
+fn check(option: &'static str, value: u64, min: u64, max: u64) -> Result<(), ProducerError> {
+    if (min..=max).contains(&value) { Ok(()) } else { Err(ProducerError::Option { option, value, min, max }) }
+}
+
+fn client_config(config: &KafkaConfig, options: &ProducerOptions) -> Result<ClientConfig, ProducerError> {
+    check("linger_ms", options.linger_ms.into(), 0, LINGER_MS_MAX.into())?;
+    let timeout_ms = options.delivery_timeout_ms;
+    check("delivery_timeout_ms", timeout_ms.into(), DELIVERY_TIMEOUT_MS_MIN.into(), DELIVERY_TIMEOUT_MS.into())?;
+    check("queue_records_max", options.queue_records_max as u64, 1, 10_000_000)?;
+    check("queue_kbytes_max", options.queue_kbytes_max as u64, 1, 2_000_000)?;
+    let mut client = config.client();
+    client
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("max.in.flight.requests.per.connection", "5")
+        .set("retries", "2147483647")
+        .set("enable.gapless.guarantee", "false")
+        .set("partitioner", "murmur2_random")
+        .set("sticky.partitioning.linger.ms", "0")
+        .set("linger.ms", options.linger_ms.to_string())
+        .set("message.timeout.ms", (timeout_ms - OVERDUE_SCAN_MS).to_string())
+        .set("request.timeout.ms", timeout_ms.to_string())
+        .set("queue.buffering.max.messages", options.queue_records_max.to_string())
+        .set("queue.buffering.max.kbytes", options.queue_kbytes_max.to_string())
+        .set("message.max.bytes", (quiz_schemas::codec::RECORD_BYTES_MAX + 48_576).to_string())
+        .set("batch.num.messages", "10000")
+        .set("batch.size", "1000000")
+        .set("compression.type", "none")
+        .set("delivery.report.only.error", "false");
+    Ok(client)
+}
+
+impl Shared {
+    pub(super) fn start(config: &KafkaConfig, options: &ProducerOptions) -> Result<Arc<Self>, ProducerError> {
+        let config = client_config(config, options)?;
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let client = new_client(&config, &in_flight)?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Self { config, client: RwLock::new(Arc::clone(&client)), in_flight, stopping });
+        let (weak, stopping) = (Arc::downgrade(&shared), Arc::clone(&shared.stopping));
+        thread::Builder::new().name("kafka-producer".into()).spawn(move || serve(client, &weak, &stopping))?;
+        Ok(shared)
+    }
+
+    pub(super) fn queue(&self, outgoing: Outgoing<'_>) -> Ack {
+        let (sender, receiver) = oneshot::channel();
+        let mut record = BaseRecord::with_opaque_to(outgoing.topic, Box::new(sender));
+        record.key = outgoing.key;
+        record.payload = outgoing.value;
+        record.headers = outgoing.headers;
+        // Counted before it is queued: its delivery may be reported before `send` returns.
+        self.in_flight.fetch_add(1, Ordering::Acquire);
+        let client = self.client.read().expect("no thread panics while it holds the lock");
+        match client.send(record) {
+            Ok(()) => Ack::waiting(receiver),
+            Err((err, _)) => {
+                self.in_flight.fetch_sub(1, Ordering::Release);
+                let err = AppendError::from_kafka(&err);
+                if let AppendError::Fatal(code) = &err {
+                    client.context().mark_broken(*code);
+                }
+                Ack::refused(err)
+            }
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    pub(super) async fn flush(&self, timeout: Duration) -> Result<(), ProducerError> {
+        // The polling thread serves the deliveries; waiting here must not take a thread. librdkafka
+        // sends what lingers within `LINGER_MS_MAX` by itself.
+        let deadline = tokio::time::Instant::now() + timeout;
+        while self.in_flight() > 0 {
+            if tokio::time::Instant::now() >= deadline {
+                return Err(ProducerError::NotFlushed { in_flight: self.in_flight() });
+            }
+            tokio::time::sleep(FLUSH_STEP).await;
+        }
+        Ok(())
+    }
+
+    fn install(&self, client: &Arc<Client>) -> Arc<Client> {
+        let mut current = self.client.write().expect("no thread panics while it holds the lock");
+        std::mem::replace(&mut *current, Arc::clone(client))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+}
+
+fn new_client(config: &ClientConfig, in_flight: &Arc<AtomicUsize>) -> Result<Arc<Client>, KafkaError> {
+    let callbacks =
+        Callbacks { in_flight: Arc::clone(in_flight), broken: AtomicBool::new(false), code: AtomicI32::new(0) };
+    Ok(Arc::new(Client::from_config_and_context(config, callbacks)?))
+}
+
+/// Serves deliveries until the producer is dropped, and replaces a client that failed for good.
+/// The old client is dropped on this thread, since that may block.
+fn serve(mut client: Arc<Client>, shared: &Weak<Shared>, stopping: &AtomicBool) {
+    let mut born_at = Instant::now();
+    while !stopping.load(Ordering::Acquire) {
+        client.poll(POLL);
+        let broken = client.context().broken.load(Ordering::Acquire) || client.client().fatal_error().is_some();
+        if !broken || born_at.elapsed() < REPLACE_EVERY {
+            continue;
+        }
+        let Some(shared) = shared.upgrade() else { return };
+        match new_client(&shared.config, &shared.in_flight) {
+            Ok(next) => {
+                warn!(fatal = ?client.client().fatal_error(), "the producer's client is replaced");
+                drop(shared.install(&next));
+                client = next;
+            }
+            Err(err) => error!(%err, "no new kafka client"),
+        }
+        born_at = Instant::now();
+    }
+}

@@ -1,0 +1,1 @@
+//! A small schema registry. (Signatures first; filled in below.)
