@@ -186,6 +186,12 @@ impl Producer {
         self.shared.in_flight()
     }
 
+    /// How often the client failed for good and was replaced.
+    #[must_use]
+    pub fn clients_replaced(&self) -> usize {
+        self.shared.replaced()
+    }
+
     fn encoded(
         &self,
         topic: &str,

@@ -1,6 +1,13 @@
 //! The tail: reads partitions of one topic by assignment, without a consumer group.
+//!
+//! An edge has its games in some partitions only and keeps its own cursors, so it joins no group
+//! and commits nothing. A thread of its own polls the client; when the receiver is slow the thread
+//! waits and the client's queue fills up to its bound, and nothing is lost (I9).
+
+mod reader;
 
 use std::sync::Arc;
+use std::thread;
 
 use quiz_schemas::{Codec, DecodeError, Topic};
 use tokio::sync::{mpsc, oneshot};
@@ -8,6 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::KafkaConfig;
 use crate::processor::Record;
 use crate::registry::SchemaSource;
+
+/// Events that wait for the receiver.
+pub const EVENTS_MAX: usize = 1_024;
+/// Commands that wait for the thread.
+const COMMANDS_MAX: usize = 64;
 
 /// What the tail sees.
 #[derive(Debug)]
@@ -59,7 +71,6 @@ pub struct TailHandle {
     commands: mpsc::Sender<Command>,
 }
 
-#[allow(dead_code)]
 enum Command {
     ReadFrom { partition: i32, from: Option<i64>, reply: oneshot::Sender<Result<i64, TailError>> },
     Release { partition: i32 },
@@ -79,8 +90,12 @@ impl Tail {
         schemas: SchemaSource,
         topic: Topic,
     ) -> Result<(TailHandle, mpsc::Receiver<TailEvent>), TailError> {
-        let _ = (config, codec, schemas, topic);
-        Err(TailError::Ended)
+        let (commands, asked) = mpsc::channel(COMMANDS_MAX);
+        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        let mut reader = reader::Reader::new(config, codec, schemas, topic, asked, events)?;
+        let thread = thread::Builder::new().name("kafka-tail".into()).spawn(move || reader.run());
+        thread.map_err(|err| TailError::Client(err.to_string()))?;
+        Ok((TailHandle { commands }, receiver))
     }
 }
 

@@ -86,6 +86,7 @@ pub(super) struct Shared {
     config: ClientConfig,
     client: RwLock<Arc<Client>>,
     in_flight: Arc<AtomicUsize>,
+    replaced: AtomicUsize,
     stopping: Arc<AtomicBool>,
 }
 
@@ -127,7 +128,13 @@ impl Shared {
         let in_flight = Arc::new(AtomicUsize::new(0));
         let client = new_client(&config, &in_flight)?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Self { config, client: RwLock::new(Arc::clone(&client)), in_flight, stopping });
+        let shared = Arc::new(Self {
+            config,
+            client: RwLock::new(Arc::clone(&client)),
+            in_flight,
+            replaced: AtomicUsize::new(0),
+            stopping,
+        });
         let (weak, stopping) = (Arc::downgrade(&shared), Arc::clone(&shared.stopping));
         thread::Builder::new().name("kafka-producer".into()).spawn(move || serve(client, &weak, &stopping))?;
         Ok(shared)
@@ -159,6 +166,10 @@ impl Shared {
         self.in_flight.load(Ordering::Acquire)
     }
 
+    pub(super) fn replaced(&self) -> usize {
+        self.replaced.load(Ordering::Relaxed)
+    }
+
     pub(super) async fn flush(&self, timeout: Duration) -> Result<(), ProducerError> {
         // The polling thread serves the deliveries; waiting here must not take a thread. librdkafka
         // sends what lingers within `LINGER_MS_MAX` by itself.
@@ -173,6 +184,7 @@ impl Shared {
     }
 
     fn install(&self, client: &Arc<Client>) -> Arc<Client> {
+        self.replaced.fetch_add(1, Ordering::Relaxed);
         let mut current = self.client.write().expect("no thread panics while it holds the lock");
         std::mem::replace(&mut *current, Arc::clone(client))
     }

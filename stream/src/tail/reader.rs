@@ -1,0 +1,259 @@
+//! The tail's thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quiz_schemas::{AnyEvent, Codec, DecodeError, SchemaId, Topic};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{Message, Timestamp};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::{Command, TailError, TailEvent};
+use crate::config::KafkaConfig;
+use crate::processor::Record;
+use crate::registry::{ResolveError, SchemaSource};
+
+/// How long a poll lasts at most: what a command waits when nothing is read.
+const POLL: Duration = Duration::from_millis(5);
+/// How long the broker may take to say where a partition begins and ends.
+const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait before the registry is asked again.
+const SCHEMA_RETRY: Duration = Duration::from_millis(500);
+/// librdkafka wants a group id even of a consumer that joins none.
+const GROUP_ID: &str = "quiz.tail";
+
+/// The receiver or the last handle is gone.
+struct Ended;
+
+pub(super) struct Reader {
+    consumer: Arc<BaseConsumer>,
+    codec: Arc<Codec>,
+    schemas: SchemaSource,
+    topic: Topic,
+    runtime: Handle,
+    commands: mpsc::Receiver<Command>,
+    events: mpsc::Sender<TailEvent>,
+    /// The offset to deliver next, of each assigned partition.
+    next: BTreeMap<i32, i64>,
+    /// Gaps found while serving commands, not told yet: from and to, the widest of a partition.
+    gaps: BTreeMap<i32, (i64, i64)>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        config: &KafkaConfig,
+        codec: Arc<Codec>,
+        schemas: SchemaSource,
+        topic: Topic,
+        commands: mpsc::Receiver<Command>,
+        events: mpsc::Sender<TailEvent>,
+    ) -> Result<Self, TailError> {
+        let client_error = |err: &dyn std::fmt::Display| TailError::Client(err.to_string());
+        let runtime = Handle::try_current().map_err(|err| client_error(&err))?;
+        let mut client = config.consumer();
+        // "earliest": when retention overtakes the tail it goes on at the oldest record and the
+        // jump in the offsets tells.
+        client.set("group.id", GROUP_ID).set("auto.offset.reset", "earliest");
+        let consumer = client.create().map_err(|err: KafkaError| client_error(&err))?;
+        let (next, gaps) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { consumer: Arc::new(consumer), codec, schemas, topic, runtime, commands, events, next, gaps })
+    }
+
+    pub(super) fn run(&mut self) {
+        while self.turn().is_ok() {}
+    }
+
+    fn turn(&mut self) -> Result<(), Ended> {
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => self.serve(command),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => return Err(Ended),
+            }
+        }
+        while let Some((partition, (from, to))) = self.gaps.pop_first() {
+            self.send(TailEvent::Gap { partition, from, to })?;
+        }
+        if self.events.is_closed() {
+            return Err(Ended);
+        }
+        let consumer = Arc::clone(&self.consumer);
+        match consumer.poll(POLL) {
+            Some(Ok(message)) => self.take(&message),
+            Some(Err(err)) => {
+                warn!(%err, topic = %self.topic, "kafka tail");
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Ended> {
+        let (partition, offset) = (message.partition(), message.offset());
+        let Some(&expected) = self.next.get(&partition) else { return Ok(()) };
+        if offset != expected {
+            self.jumped(partition, expected, offset)?;
+        }
+        let event = match self.decode(message.payload().unwrap_or_default())? {
+            Ok(event) => {
+                let appended_at_us = appended_at_us(message.timestamp());
+                TailEvent::Record(Record { topic: self.topic, partition, offset, appended_at_us, event })
+            }
+            Err(error) => TailEvent::Poison { partition, offset, error },
+        };
+        // A command that was served meanwhile may have moved or released the partition; then this
+        // record comes again, or is not wanted.
+        if self.next.get(&partition) != Some(&expected) {
+            return Ok(());
+        }
+        self.next.insert(partition, offset + 1);
+        self.send(event)
+    }
+
+    /// Tells of a gap when records are missing. Offsets also jump over control records and over
+    /// what compaction took; those are behind the low watermark, not before it.
+    fn jumped(&mut self, partition: i32, expected: i64, offset: i64) -> Result<(), Ended> {
+        let lost = offset < expected
+            || match self.consumer.fetch_watermarks(self.topic.name(), partition, WATERMARKS_TIMEOUT) {
+                Ok((low, _)) => expected < low,
+                // Better one gap too many: the receiver only reads its view again.
+                Err(_) => true,
+            };
+        if lost { self.send(TailEvent::Gap { partition, from: expected, to: offset }) } else { Ok(()) }
+    }
+
+    fn decode(&mut self, value: &[u8]) -> Result<Result<AnyEvent, DecodeError>, Ended> {
+        loop {
+            match self.codec.decode_any(self.topic, value) {
+                Err(DecodeError::UnknownSchema(id)) => match self.learn(id)? {
+                    Ok(()) => {}
+                    Err(ResolveError::Unavailable(reason)) => {
+                        warn!(id, reason, topic = %self.topic, "waiting for the schema registry");
+                        self.wait(SCHEMA_RETRY)?;
+                    }
+                    Err(_) => return Ok(Err(DecodeError::UnknownSchema(id))),
+                },
+                decoded => return Ok(decoded),
+            }
+        }
+    }
+
+    /// Asks the registry. Commands wait meanwhile, no longer than the registry client's timeout.
+    fn learn(&self, id: SchemaId) -> Result<Result<(), ResolveError>, Ended> {
+        self.runtime.clone().block_on(async {
+            tokio::select! {
+                learned = self.schemas.learn(&self.codec, id) => Ok(learned),
+                () = self.events.closed() => Err(Ended),
+            }
+        })
+    }
+
+    /// Serves commands for `duration`.
+    fn wait(&mut self, duration: Duration) -> Result<(), Ended> {
+        let runtime = self.runtime.clone();
+        let until = std::time::Instant::now() + duration;
+        loop {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            let command = runtime.block_on(async {
+                tokio::select! {
+                    () = tokio::time::sleep(left) => Ok(None),
+                    command = self.commands.recv() => command.map(Some).ok_or(Ended),
+                    () = self.events.closed() => Err(Ended),
+                }
+            })?;
+            match command {
+                Some(command) => self.serve(command),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Hands an event over. While the receiver is slow, commands are still served, so that a
+    /// receiver may ask for a partition without reading on.
+    fn send(&mut self, event: TailEvent) -> Result<(), Ended> {
+        let mut event = match self.events.try_send(event) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Ended),
+            Err(mpsc::error::TrySendError::Full(event)) => Some(event),
+        };
+        let runtime = self.runtime.clone();
+        loop {
+            let command = runtime.block_on(async {
+                tokio::select! {
+                    permit = self.events.reserve() => {
+                        let permit = permit.map_err(|_| Ended)?;
+                        if let Some(event) = event.take() {
+                            permit.send(event);
+                        }
+                        Ok(None)
+                    }
+                    command = self.commands.recv() => command.map(Some).ok_or(Ended),
+                }
+            })?;
+            match command {
+                Some(command) => self.serve(command),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn serve(&mut self, command: Command) {
+        match command {
+            Command::ReadFrom { partition, from, reply } => {
+                let at = self.read_from(partition, from);
+                // Who asked may have gone; the partition is read all the same.
+                let _ = reply.send(at);
+            }
+            Command::Release { partition } => {
+                if self.next.remove(&partition).is_some()
+                    && let Err(err) = self.consumer.incremental_unassign(&self.at(partition, Offset::Invalid))
+                {
+                    warn!(%err, partition, topic = %self.topic, "kafka tail: not released");
+                }
+                self.gaps.remove(&partition);
+            }
+        }
+    }
+
+    fn read_from(&mut self, partition: i32, from: Option<i64>) -> Result<i64, TailError> {
+        let standing = self.next.get(&partition).copied();
+        if let Some(at) = standing
+            && from.is_none_or(|from| at <= from)
+        {
+            return Ok(at);
+        }
+        let unavailable = |err: KafkaError| TailError::Unavailable { partition, reason: err.to_string() };
+        let watermarks = self.consumer.fetch_watermarks(self.topic.name(), partition, WATERMARKS_TIMEOUT);
+        let (low, high) = watermarks.map_err(unavailable)?;
+        let from = from.unwrap_or(high);
+        let at = if from > high { high } else { from.max(low) };
+        if standing.is_some() {
+            self.next.remove(&partition);
+            self.consumer.incremental_unassign(&self.at(partition, Offset::Invalid)).map_err(unavailable)?;
+        }
+        self.consumer.incremental_assign(&self.at(partition, Offset::Offset(at))).map_err(unavailable)?;
+        self.next.insert(partition, at);
+        if at != from {
+            let gap = self.gaps.entry(partition).or_insert((from, at));
+            *gap = (gap.0.min(from), at);
+        }
+        Ok(at)
+    }
+
+    fn at(&self, partition: i32, offset: Offset) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(1);
+        let added = list.add_partition_offset(self.topic.name(), partition, offset);
+        added.expect("an offset from the broker is a valid one");
+        list
+    }
+}
+
+fn appended_at_us(timestamp: Timestamp) -> i64 {
+    timestamp.to_millis().unwrap_or_default().saturating_mul(1_000)
+}
