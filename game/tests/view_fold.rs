@@ -80,7 +80,7 @@ fn game(lanes: u16, questions: u16, steps: &[u8]) -> Vec<ResultsRecord> {
         seq += 2;
     }
     let over = GameEnded { reason: OverReason::Finished, players: 1, top: vec![] };
-    out.push(record(Some(EventId::Session(seq)), over));
+    out.push(record(Some(EventId::Session(seq + 1)), over));
     out
 }
 
