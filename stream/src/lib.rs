@@ -4,6 +4,7 @@
 pub mod config;
 pub mod dead_letter;
 pub mod embedded;
+pub mod group;
 pub mod partitioner;
 pub mod processor;
 pub mod producer;

@@ -1,0 +1,219 @@
+//! The group's consumer: its options, and its callbacks, which only take down what happened.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::Instant;
+
+use quiz_schemas::Topic;
+use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use tracing::{debug, warn};
+
+use super::GroupError;
+use crate::config::KafkaConfig;
+use crate::group::event::TopicPartition;
+use crate::group::limits::{HEARTBEAT_MS, POLL_INTERVAL_MS_MAX, SESSION_TIMEOUT_MS, TOPICS_WAIT};
+use crate::processor::{Delivery, GroupSpec};
+
+/// What a callback took down.
+pub(super) enum Called {
+    /// The group gives partitions and waits for the assign call.
+    Assign(TopicPartitionList),
+    /// The group takes partitions and waits for the unassign call.
+    Revoke(TopicPartitionList),
+    /// The group has taken partitions already.
+    Lost(TopicPartitionList),
+    /// A commit was answered.
+    Commit(KafkaResult<()>),
+}
+
+/// Takes down what librdkafka calls back while the consumer is polled.
+pub(super) struct Callbacks {
+    called: Mutex<VecDeque<Called>>,
+    cooperative: bool,
+    /// Set when the loop has ended: what is taken back then is given at once.
+    closing: AtomicBool,
+}
+
+impl Callbacks {
+    fn push(&self, called: Called) {
+        self.called.lock().expect("no thread panics while it holds the lock").push_back(called);
+    }
+
+    /// The oldest thing taken down.
+    pub(super) fn pop(&self) -> Option<Called> {
+        self.called.lock().expect("no thread panics while it holds the lock").pop_front()
+    }
+
+    /// Whether anything was taken down.
+    pub(super) fn has_any(&self) -> bool {
+        !self.called.lock().expect("no thread panics while it holds the lock").is_empty()
+    }
+
+    /// From now on nothing is left to the loop.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+}
+
+impl ClientContext for Callbacks {
+    fn error(&self, err: KafkaError, reason: &str) {
+        warn!(%err, reason, "kafka consumer");
+    }
+}
+
+impl ConsumerContext for Callbacks {
+    /// librdkafka waits for the assign or unassign call, which need not come from inside of this.
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut TopicPartitionList) {
+        let assigns = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::Acquire) {
+            let given = if assigns { TopicPartitionList::new() } else { tpl.clone() };
+            if let Err(err) = answer(consumer, self.cooperative, assigns, &given) {
+                debug!(%err, "a rebalance while closing");
+            }
+            return;
+        }
+        self.push(match assigns {
+            true => Called::Assign(tpl.clone()),
+            false if consumer.assignment_lost() => Called::Lost(tpl.clone()),
+            false => Called::Revoke(tpl.clone()),
+        });
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let each = || offsets.elements().iter().try_for_each(|element| element.error());
+        self.push(Called::Commit(result.and_then(|()| each())));
+    }
+}
+
+/// The assign or unassign call that librdkafka waits for after a rebalance event.
+fn answer(
+    consumer: &BaseConsumer<Callbacks>,
+    cooperative: bool,
+    assigns: bool,
+    tpl: &TopicPartitionList,
+) -> KafkaResult<()> {
+    match (cooperative, assigns) {
+        (true, true) => consumer.incremental_assign(tpl),
+        (true, false) => consumer.incremental_unassign(tpl),
+        (false, true) => consumer.assign(tpl),
+        (false, false) => consumer.unassign(),
+    }
+}
+
+/// The consumer of one member.
+pub(super) struct GroupConsumer {
+    pub(super) inner: BaseConsumer<Callbacks>,
+    group: &'static str,
+    cooperative: bool,
+}
+
+impl GroupConsumer {
+    /// Makes the consumer; `waker` is woken when it has something.
+    pub(super) fn new(kafka: &KafkaConfig, spec: &GroupSpec, waker: Thread) -> Result<Self, GroupError> {
+        // Cooperative rebalancing lets what stays go on, but moves topics one by one: co-partitioned
+        // topics must move together, and a transaction carries one generation of the group.
+        let cooperative = spec.reads.len() == 1 && spec.delivery == Delivery::AtLeastOnce;
+        let callbacks =
+            Callbacks { called: Mutex::new(VecDeque::new()), cooperative, closing: AtomicBool::new(false) };
+        let created: KafkaResult<BaseConsumer<Callbacks>> =
+            config(kafka, spec, cooperative).create_with_context(callbacks);
+        let mut inner = created.map_err(|source| GroupError::Kafka { group: spec.id, source })?;
+        inner.set_nonempty_callback(move || waker.unpark());
+        Ok(Self { inner, group: spec.id, cooperative })
+    }
+
+    /// Joins the group when all its topics are there.
+    pub(super) fn join(&self, spec: &GroupSpec, stop: impl Fn() -> bool) -> Result<(), GroupError> {
+        let started = Instant::now();
+        while !stop() {
+            let found = self.partitions(spec);
+            if found.iter().all(|(_, count)| *count > 0 && *count == found[0].1) {
+                break;
+            }
+            if started.elapsed() > TOPICS_WAIT {
+                return Err(GroupError::Topics { group: self.group, found: format!("{found:?}") });
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(100));
+        }
+        let names: Vec<&str> = spec.reads.iter().map(|topic| topic.name()).collect();
+        self.inner.subscribe(&names).map_err(|source| self.failed(source))
+    }
+
+    fn partitions(&self, spec: &GroupSpec) -> Vec<(&'static str, usize)> {
+        let mut found = Vec::new();
+        for topic in spec.reads {
+            let answer = self.inner.fetch_metadata(Some(topic.name()), std::time::Duration::from_secs(2));
+            let count = answer.map_or(0, |metadata| metadata.topics().iter().map(|topic| topic.partitions().len()).sum());
+            found.push((topic.name(), count));
+        }
+        found
+    }
+
+    /// Takes what the group gives, and checks that it is taken.
+    pub(super) fn assign(&self, tpl: &TopicPartitionList) -> Result<(), GroupError> {
+        answer(&self.inner, self.cooperative, true, tpl).map_err(|source| self.failed(source))?;
+        let owned = self.inner.assignment().map_err(|source| self.failed(source))?;
+        let missing = |&(topic, partition): &TopicPartition| owned.find_partition(topic.name(), partition).is_none();
+        if topic_partitions(tpl).iter().any(missing) {
+            return Err(GroupError::Assignment { group: self.group });
+        }
+        Ok(())
+    }
+
+    /// Gives back what the group takes.
+    pub(super) fn unassign(&self, tpl: &TopicPartitionList) -> Result<(), GroupError> {
+        answer(&self.inner, self.cooperative, false, tpl).map_err(|source| self.failed(source))
+    }
+
+    pub(super) fn failed(&self, source: KafkaError) -> GroupError {
+        GroupError::Kafka { group: self.group, source }
+    }
+}
+
+/// The topics and partitions of a list; what is not ours is not there.
+pub(super) fn topic_partitions(tpl: &TopicPartitionList) -> Vec<TopicPartition> {
+    let known = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        Topic::from_name(element.topic()).map(|topic| (topic, element.partition()))
+    };
+    tpl.elements().iter().filter_map(known).collect()
+}
+
+/// One partition number of all topics.
+pub(super) fn number_list(topics: &[Topic], partition: i32) -> TopicPartitionList {
+    let mut tpl = TopicPartitionList::with_capacity(topics.len());
+    for topic in topics {
+        tpl.add_partition(topic.name(), partition);
+    }
+    tpl
+}
+
+/// Offsets as the client takes them.
+pub(super) fn offset_list(offsets: &[(Topic, i32, i64)]) -> KafkaResult<TopicPartitionList> {
+    let mut tpl = TopicPartitionList::with_capacity(offsets.len());
+    for &(topic, partition, offset) in offsets {
+        tpl.add_partition_offset(topic.name(), partition, Offset::Offset(offset))?;
+    }
+    Ok(tpl)
+}
+
+/// What a member adds to the options of every consumer.
+fn config(kafka: &KafkaConfig, spec: &GroupSpec, cooperative: bool) -> ClientConfig {
+    let mut config = kafka.consumer();
+    config
+        .set("group.id", spec.id)
+        .set("group.protocol", "classic")
+        .set("auto.offset.reset", "earliest")
+        .set("partition.assignment.strategy", if cooperative { "cooperative-sticky" } else { "range" })
+        .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
+        .set("heartbeat.interval.ms", HEARTBEAT_MS.to_string())
+        .set("max.poll.interval.ms", POLL_INTERVAL_MS_MAX.to_string())
+        .set("enable.partition.eof", "false");
+    config
+}

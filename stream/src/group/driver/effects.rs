@@ -1,0 +1,114 @@
+//! What is awaited: the store, the producer, the registry.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use quiz_schemas::{AnyEvent, SchemaId};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::{GroupSetup, Outbox};
+use crate::dead_letter::{DeadLetter, dead_letter};
+use crate::group::event::{DeadRecord, Event, TaskId};
+use crate::group::limits::EFFECT_TIMEOUT;
+use crate::group::metrics;
+use crate::processor::{Processor, StateStore};
+use crate::registry::ResolveError;
+
+/// Starts effects on the runtime; each ends in one event.
+pub(super) struct Effects<P: Processor> {
+    pub(super) store: Arc<dyn StateStore<P>>,
+    pub(super) setup: GroupSetup,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) outbox: Outbox<P>,
+    pub(super) group: &'static str,
+}
+
+impl<P: Processor> Effects<P> {
+    /// Runs `effect`; when it fails or takes too long, counts a retry of `stage` and tells `failed`.
+    fn spawn<E: std::fmt::Display + Send>(
+        &self,
+        stage: &'static str,
+        effect: impl Future<Output = Result<Event<P>, E>> + Send + 'static,
+        failed: Event<P>,
+    ) {
+        let (outbox, group) = (self.outbox.clone(), self.group);
+        self.runtime.spawn(async move {
+            let event = match timeout(EFFECT_TIMEOUT, effect).await {
+                Ok(Ok(event)) => event,
+                Ok(Err(err)) => {
+                    warn!(group, stage, %err, "waits and tries again");
+                    ::metrics::counter!(metrics::FLUSH_RETRIES_TOTAL, "group" => group, "stage" => stage).increment(1);
+                    failed
+                }
+                Err(_) => {
+                    warn!(group, stage, "takes too long; waits and tries again");
+                    ::metrics::counter!(metrics::FLUSH_RETRIES_TOTAL, "group" => group, "stage" => stage).increment(1);
+                    failed
+                }
+            };
+            outbox.send(event).await;
+        });
+    }
+
+    pub(super) fn load(&self, task: TaskId, keys: Vec<P::Key>) {
+        let store = Arc::clone(&self.store);
+        let effect = async move { store.load(&keys).await.map(|docs| Event::Loaded { task, docs }) };
+        self.spawn("load", effect, Event::LoadFailed { task });
+    }
+
+    pub(super) fn write(&self, task: TaskId, writes: Arc<Vec<P::Write>>) {
+        let store = Arc::clone(&self.store);
+        let effect = async move { store.write(&writes).await.map(|()| Event::Wrote { task }) };
+        self.spawn("write", effect, Event::WriteFailed { task });
+    }
+
+    pub(super) fn append(&self, task: TaskId, events: Arc<Vec<AnyEvent>>) {
+        let producer = self.setup.producer.clone();
+        let effect =
+            async move { producer.append_all(&events).await.map(|positions| Event::Appended { task, positions }) };
+        self.spawn("append", effect, Event::AppendFailed { task });
+    }
+
+    pub(super) fn dead_letter(&self, task: TaskId, dead: Arc<Vec<DeadRecord>>) {
+        let (producer, group) = (self.setup.producer.clone(), self.group);
+        let effect = async move {
+            let acks: Vec<_> = dead.iter().map(|record| dead_letter(&producer, &letter(group, record))).collect();
+            for ack in acks {
+                ack.await?;
+            }
+            for DeadRecord { raw, reason, .. } in dead.iter() {
+                warn!(group, topic = %raw.topic, partition = raw.partition, offset = raw.offset, reason, "dead letter");
+                let topic = raw.topic.name();
+                ::metrics::counter!(metrics::DLQ_RECORDS_TOTAL, "topic" => topic, "reason" => *reason).increment(1);
+            }
+            Ok::<_, crate::producer::AppendError>(Event::DeadLettered { task })
+        };
+        self.spawn("dead_letter", effect, Event::DeadLetterFailed { task });
+    }
+
+    pub(super) fn resolve(&self, id: SchemaId) {
+        let setup = self.setup.clone();
+        let effect = async move {
+            match setup.schemas.learn(&setup.codec, id).await {
+                Ok(()) => Ok(Event::SchemaKnown(id)),
+                Err(ResolveError::NotFound(_) | ResolveError::Unusable { .. }) => Ok(Event::SchemaAbsent(id)),
+                Err(err @ ResolveError::Unavailable(_)) => Err(err),
+            }
+        };
+        self.spawn("resolve", effect, Event::SchemaUnreachable(id));
+    }
+}
+
+fn letter<'a>(group: &'a str, record: &'a DeadRecord) -> DeadLetter<'a> {
+    DeadLetter {
+        topic: record.raw.topic,
+        partition: record.raw.partition,
+        offset: record.raw.offset,
+        reason: record.reason,
+        error: &record.error,
+        group,
+        key: record.raw.key.as_deref(),
+        value: record.raw.value.as_deref(),
+    }
+}

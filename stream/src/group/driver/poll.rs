@@ -1,0 +1,361 @@
+//! The thread that polls the consumer and turns the loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quiz_schemas::Topic;
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::consumer::{Called, GroupConsumer, number_list, offset_list, topic_partitions};
+use super::effects::Effects;
+use super::restore::Restorer;
+use super::transactions::{Request, Transactor};
+use super::{Clock, GroupError, GroupSetup, Outbox};
+use crate::group::event::{Action, Event, RawRecord, TaskId};
+use crate::group::limits::{BATCH_RECORDS_MAX, POLL_SLEEP, STALLED_US};
+use crate::group::machine::Machine;
+use crate::group::metrics;
+use crate::processor::{Delivery, GroupSpec, Processor, StateStore};
+
+/// How long a seek may take; one that fails is tried again, and until then its records are dropped.
+const SEEK: Duration = Duration::from_millis(500);
+
+/// How often the loop's health is looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// What the thread starts with.
+pub(super) struct Starter<P: Processor> {
+    pub(super) processor: Arc<P>,
+    pub(super) store: Arc<dyn StateStore<P>>,
+    pub(super) setup: GroupSetup,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) sender: mpsc::Sender<Event<P>>,
+    pub(super) inbox: mpsc::Receiver<Event<P>>,
+    pub(super) shutdown: CancellationToken,
+}
+
+impl<P: Processor> Starter<P> {
+    /// Runs the member to its end.
+    pub(super) fn run(self) -> Result<(), GroupError> {
+        let spec = self.processor.group();
+        let outbox = Outbox { sender: self.sender, thread: thread::current() };
+        let transactional = spec.delivery == Delivery::Transactional;
+        let transactor =
+            transactional.then(|| Transactor::start(&self.setup, spec.id, outbox.clone())).transpose()?;
+        let restores = transactional || spec.restores_from.is_some();
+        let restorer = restores.then(|| Restorer::start(&self.setup, spec, outbox.clone())).transpose()?;
+        let consumer = GroupConsumer::new(&self.setup.kafka, &spec, thread::current())?;
+        consumer.join(&spec, || self.shutdown.is_cancelled())?;
+        info!(group = spec.id, instance = self.setup.instance, "joined");
+        let clock = Clock::start();
+        let seed = clock.now().wall_us.cast_unsigned();
+        let member = Member {
+            spec,
+            machine: Machine::new(self.processor, Arc::clone(&self.setup.codec), seed),
+            effects: Effects {
+                store: self.store,
+                setup: self.setup,
+                runtime: self.runtime,
+                outbox,
+                group: spec.id,
+            },
+            consumer,
+            transactor,
+            restorer,
+            clock,
+            inbox: self.inbox,
+            shutdown: self.shutdown,
+            draining: false,
+            seeks: BTreeMap::new(),
+            watched_at: Instant::now(),
+        };
+        member.run()
+    }
+}
+
+struct Member<P: Processor> {
+    spec: GroupSpec,
+    machine: Machine<P>,
+    effects: Effects<P>,
+    consumer: GroupConsumer,
+    transactor: Option<Transactor>,
+    restorer: Option<Restorer>,
+    clock: Clock,
+    inbox: mpsc::Receiver<Event<P>>,
+    shutdown: CancellationToken,
+    draining: bool,
+    /// Numbers that are to be read from elsewhere, until the client has done so.
+    seeks: BTreeMap<i32, (TaskId, Vec<(Topic, i64)>)>,
+    watched_at: Instant,
+}
+
+/// Whether the loop goes on.
+enum Flow {
+    On,
+    Ended,
+}
+
+impl<P: Processor> Member<P> {
+    fn run(mut self) -> Result<(), GroupError> {
+        let result = self.turn_until_stopped();
+        // Leaves the group, and gives back at once what is still owned.
+        self.consumer.inner.context().close();
+        drop(self.consumer);
+        info!(group = self.spec.id, "left");
+        result
+    }
+
+    fn turn_until_stopped(&mut self) -> Result<(), GroupError> {
+        loop {
+            let mut idle = true;
+            if self.shutdown.is_cancelled() && !self.draining {
+                self.draining = true;
+                idle = false;
+                self.handle(Event::Drain);
+            }
+            while let Ok(event) = self.inbox.try_recv() {
+                idle = false;
+                self.handle(event);
+            }
+            idle &= !self.poll()?;
+            if self.machine.wake_in_us(self.clock.now()) == Some(0) {
+                self.handle(Event::Tick);
+            }
+            if let Flow::Ended = self.act()? {
+                return Ok(());
+            }
+            self.seek();
+            self.watch()?;
+            if idle {
+                self.sleep();
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event<P>) {
+        self.machine.handle(self.clock.now(), event);
+    }
+
+    fn sleep(&self) {
+        let wake_us = self.machine.wake_in_us(self.clock.now()).unwrap_or(i64::MAX);
+        // A processor that wants its tick again and again is not turned faster than this.
+        let wake = Duration::from_micros(wake_us.max(500).cast_unsigned());
+        thread::park_timeout(wake.min(POLL_SLEEP));
+    }
+
+    /// Takes what the consumer has, up to a batch. True when that was anything.
+    fn poll(&mut self) -> Result<bool, GroupError> {
+        let mut records = Vec::new();
+        while records.len() < BATCH_RECORDS_MAX {
+            match self.consumer.inner.poll(Duration::ZERO) {
+                Some(Ok(message)) => {
+                    if let Some(raw) = raw_record(&message)
+                        && !self.seeks.contains_key(&raw.partition)
+                    {
+                        records.push(raw);
+                    }
+                }
+                Some(Err(err @ KafkaError::MessageConsumptionFatal(_))) => return Err(self.consumer.failed(err)),
+                Some(Err(err)) => warn!(group = self.spec.id, %err, "consumer"),
+                None => break,
+            }
+        }
+        let fetched = !records.is_empty();
+        if fetched {
+            self.handle(Event::Fetched(records));
+        }
+        let mut called_any = false;
+        while let Some(called) = self.consumer.inner.context().pop() {
+            called_any = true;
+            self.called(called)?;
+        }
+        Ok(fetched || called_any)
+    }
+
+    fn called(&mut self, called: Called) -> Result<(), GroupError> {
+        let count = |kind: &'static str| {
+            let group = self.spec.id;
+            ::metrics::counter!(metrics::REBALANCES_TOTAL, "group" => group, "kind" => kind).increment(1);
+        };
+        match called {
+            Called::Assign(tpl) => {
+                count("assigned");
+                info!(group = self.spec.id, partitions = tpl.count(), "assigned");
+                self.consumer.assign(&tpl)?;
+                self.handle(Event::Assigned(topic_partitions(&tpl)));
+            }
+            Called::Revoke(tpl) => {
+                count("revoked");
+                info!(group = self.spec.id, partitions = tpl.count(), "revoked");
+                self.handle(Event::Revoked(topic_partitions(&tpl)));
+            }
+            Called::Lost(tpl) => {
+                count("lost");
+                warn!(group = self.spec.id, partitions = tpl.count(), "lost");
+                let partitions = topic_partitions(&tpl);
+                self.forget_seeks(&partitions);
+                self.handle(Event::Lost(partitions));
+                self.consumer.unassign(&tpl)?;
+            }
+            Called::Commit(Ok(())) => self.handle(Event::Committed),
+            Called::Commit(Err(err)) => {
+                debug!(group = self.spec.id, %err, "a commit failed");
+                self.handle(Event::CommitFailed);
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_seeks(&mut self, partitions: &[(Topic, i32)]) {
+        for (_, partition) in partitions {
+            self.seeks.remove(partition);
+        }
+    }
+
+    fn act(&mut self) -> Result<Flow, GroupError> {
+        while let Some(action) = self.machine.next_action() {
+            match action {
+                Action::Stop(Ok(())) => return Ok(Flow::Ended),
+                Action::Stop(Err(fatal)) => {
+                    error!(group = self.spec.id, %fatal, "stops");
+                    return Err(GroupError::Fatal { group: self.spec.id, fatal });
+                }
+                Action::AckRevoke(partitions) => {
+                    self.forget_seeks(&partitions);
+                    let mut tpl = TopicPartitionList::with_capacity(partitions.len());
+                    for (topic, partition) in partitions {
+                        tpl.add_partition(topic.name(), partition);
+                    }
+                    self.consumer.unassign(&tpl)?;
+                }
+                action => self.start(action),
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn start(&mut self, action: Action<P>) {
+        match action {
+            Action::Pause(partition) => self.pause(partition),
+            Action::Resume(partition) => self.resume(partition),
+            Action::Restore { task } => {
+                if let Some(restorer) = &self.restorer {
+                    restorer.restore(task);
+                }
+            }
+            Action::Start { task, from } => {
+                self.seeks.insert(task.partition, (task, from));
+            }
+            Action::Load { task, keys } => self.effects.load(task, keys),
+            Action::Append { task, events } => self.effects.append(task, events),
+            Action::DeadLetter { task, dead } => self.effects.dead_letter(task, dead),
+            Action::Write { task, writes } => self.effects.write(task, writes),
+            Action::Resolve(id) => self.effects.resolve(id),
+            Action::Commit(offsets) => self.commit(&offsets),
+            Action::Transact { transaction, events, offsets } => self.transact(transaction, events, offsets),
+            Action::Finished { records, took_us, .. } => {
+                let group = self.spec.id;
+                ::metrics::counter!(metrics::RECORDS_TOTAL, "group" => group).increment(records as u64);
+                ::metrics::histogram!(metrics::BATCH_SECONDS, "group" => group).record(took_us as f64 / 1e6);
+            }
+            Action::AckRevoke(_) | Action::Stop(_) => {}
+        }
+    }
+
+    fn pause(&self, partition: i32) {
+        let group = self.spec.id;
+        ::metrics::counter!(metrics::PAUSES_TOTAL, "group" => group).increment(1);
+        if let Err(err) = self.consumer.inner.pause(&number_list(self.spec.reads, partition)) {
+            warn!(group, partition, %err, "cannot pause");
+        }
+    }
+
+    fn resume(&self, partition: i32) {
+        if let Err(err) = self.consumer.inner.resume(&number_list(self.spec.reads, partition)) {
+            warn!(group = self.spec.id, partition, %err, "cannot resume");
+        }
+    }
+
+    fn commit(&mut self, offsets: &[(Topic, i32, i64)]) {
+        let result = offset_list(offsets).and_then(|tpl| self.consumer.inner.commit(&tpl, CommitMode::Async));
+        if let Err(err) = result {
+            debug!(group = self.spec.id, %err, "a commit was not taken");
+            self.handle(Event::CommitFailed);
+        }
+    }
+
+    fn transact(
+        &mut self,
+        transaction: u64,
+        events: Arc<Vec<quiz_schemas::AnyEvent>>,
+        offsets: Vec<(Topic, i32, i64)>,
+    ) {
+        let metadata = self.consumer.inner.group_metadata();
+        let taken = match (&self.transactor, metadata) {
+            (Some(transactor), Some(metadata)) => {
+                transactor.transact(Request { transaction, events, offsets, metadata })
+            }
+            _ => false,
+        };
+        if !taken {
+            self.handle(Event::TransactionAborted { transaction });
+        }
+    }
+
+    /// Seeks where seeks are due. A number is resumed only when all its topics stand where they should.
+    fn seek(&mut self) {
+        let due: Vec<i32> = self.seeks.keys().copied().collect();
+        for partition in due {
+            let (_, from) = &self.seeks[&partition];
+            let offsets: Vec<_> = from.iter().map(|&(topic, offset)| (topic, partition, offset)).collect();
+            let sought = offset_list(&offsets)
+                .and_then(|tpl| self.consumer.inner.seek_partitions(tpl, SEEK))
+                .and_then(|tpl| tpl.elements().iter().try_for_each(|element| element.error()));
+            match sought {
+                Ok(()) => {
+                    self.seeks.remove(&partition);
+                    self.resume(partition);
+                }
+                Err(err) => debug!(group = self.spec.id, partition, %err, "cannot seek yet"),
+            }
+        }
+    }
+
+    fn watch(&mut self) -> Result<(), GroupError> {
+        if self.watched_at.elapsed() < WATCH_EVERY {
+            return Ok(());
+        }
+        self.watched_at = Instant::now();
+        let group = self.spec.id;
+        if self.transactor.as_ref().is_some_and(Transactor::is_hung) {
+            error!(group, "a transaction call hangs");
+            return Err(GroupError::TransactionHung { group });
+        }
+        for (partition, stalled_us) in self.machine.stalled_us(self.clock.now()) {
+            let stalled = f64::from(u8::from(stalled_us > STALLED_US));
+            ::metrics::gauge!(metrics::STALLED, "group" => group, "partition" => partition.to_string()).set(stalled);
+        }
+        Ok(())
+    }
+}
+
+/// A message as the loop takes it; none when its topic is not ours.
+pub(super) fn raw_record(message: &BorrowedMessage<'_>) -> Option<RawRecord> {
+    Some(RawRecord {
+        topic: Topic::from_name(message.topic())?,
+        partition: message.partition(),
+        offset: message.offset(),
+        appended_at_us: message.timestamp().to_millis().unwrap_or(0) * 1_000,
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+    })
+}

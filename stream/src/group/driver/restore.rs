@@ -1,0 +1,180 @@
+//! Restores states from the group's own output, on a thread of its own with a consumer of its own.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quiz_schemas::Topic;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tracing::{debug, warn};
+
+use super::poll::raw_record;
+use super::{GroupError, GroupSetup, Outbox};
+use crate::group::event::{Event, RawRecord, TaskId};
+use crate::group::limits::{RESTORE_CHUNK, RESTORE_IDLE, TRANSACTION_CALL};
+use crate::processor::{GroupSpec, Processor};
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long one look-up of offsets may take. The broker answers when transactions that are open have ended.
+const LOOK_UP: Duration = Duration::from_secs(15);
+
+const _: () = assert!(LOOK_UP.as_secs() > TRANSACTION_CALL.as_secs());
+
+/// Asks the thread for restores.
+pub(super) struct Restorer {
+    requests: mpsc::Sender<TaskId>,
+}
+
+impl Restorer {
+    /// Starts the thread.
+    pub(super) fn start<P: Processor>(
+        setup: &GroupSetup,
+        spec: GroupSpec,
+        outbox: Outbox<P>,
+    ) -> Result<Self, GroupError> {
+        let config = config(setup, &spec);
+        let consumer: BaseConsumer =
+            config.create().map_err(|source| GroupError::Kafka { group: spec.id, source })?;
+        let (requests, inbox) = mpsc::channel();
+        let thread = Thread { spec, consumer, inbox, outbox };
+        thread::Builder::new()
+            .name(format!("restore {}", spec.id))
+            .spawn(move || thread.run())
+            .map_err(|err| GroupError::Thread { group: spec.id, reason: err.to_string() })?;
+        Ok(Self { requests })
+    }
+
+    /// Asks. There is at most one request per partition number that matters, so the queue is bounded by them.
+    pub(super) fn restore(&self, task: TaskId) {
+        // The thread ends only with the loop.
+        let _ = self.requests.send(task);
+    }
+}
+
+struct Thread<P: Processor> {
+    spec: GroupSpec,
+    consumer: BaseConsumer,
+    inbox: mpsc::Receiver<TaskId>,
+    outbox: Outbox<P>,
+}
+
+impl<P: Processor> Thread<P> {
+    fn run(self) {
+        while let Ok(first) = self.inbox.recv() {
+            // The newest incarnation of each number is the one that counts.
+            let mut tasks = BTreeMap::from([(first.partition, first)]);
+            tasks.extend(self.inbox.try_iter().map(|task| (task.partition, task)));
+            let mut left = tasks;
+            if let Err(err) = self.restore(&mut left) {
+                warn!(group = self.spec.id, %err, "a restore failed; it is tried again");
+            }
+            for (_, task) in left {
+                if !self.outbox.send_blocking(Event::RestoreFailed { task }) {
+                    return;
+                }
+            }
+        }
+        debug!(group = self.spec.id, "no more restores");
+    }
+
+    /// Restores all of `left`, and takes out those that are done.
+    fn restore(&self, left: &mut BTreeMap<i32, TaskId>) -> KafkaResult<()> {
+        // First the offsets, then the records: see `Action::Restore`.
+        let mut from = self.offsets(left)?;
+        let mut done = |task: TaskId| {
+            let from = from.remove(&task.partition).unwrap_or_default();
+            self.outbox.send_blocking(Event::RestoreDone { task, from });
+        };
+        let Some(topic) = self.spec.restores_from else {
+            std::mem::take(left).into_values().for_each(done);
+            return Ok(());
+        };
+        let mut tpl = TopicPartitionList::new();
+        for &partition in left.keys() {
+            tpl.add_partition_offset(topic.name(), partition, Offset::Beginning)?;
+        }
+        self.consumer.assign(&tpl)?;
+        let read = self.read_to_end(topic, left, &mut done);
+        self.consumer.unassign()?;
+        read
+    }
+
+    fn read_to_end(
+        &self,
+        topic: Topic,
+        left: &mut BTreeMap<i32, TaskId>,
+        done: &mut impl FnMut(TaskId),
+    ) -> KafkaResult<()> {
+        let mut chunks: BTreeMap<i32, Vec<RawRecord>> = BTreeMap::new();
+        let mut moved_at = Instant::now();
+        while !left.is_empty() {
+            match self.consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    moved_at = Instant::now();
+                    let Some(raw) = raw_record(&message) else { continue };
+                    let chunk = chunks.entry(raw.partition).or_default();
+                    let partition = raw.partition;
+                    chunk.push(raw);
+                    if chunk.len() >= RESTORE_CHUNK
+                        && let Some(&task) = left.get(&partition)
+                    {
+                        self.outbox.send_blocking(Event::Restored { task, records: std::mem::take(chunk) });
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    moved_at = Instant::now();
+                    let Some(task) = left.remove(&partition) else { continue };
+                    if let Some(records) = chunks.remove(&partition) {
+                        self.outbox.send_blocking(Event::Restored { task, records });
+                    }
+                    done(task);
+                }
+                Some(Err(err)) => debug!(group = self.spec.id, %topic, %err, "while restoring"),
+                None if moved_at.elapsed() > RESTORE_IDLE => {
+                    return Err(KafkaError::MessageConsumption(rdkafka::types::RDKafkaErrorCode::OperationTimedOut));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// From where to read each topic of each number: what is committed, else its start.
+    fn offsets(&self, tasks: &BTreeMap<i32, TaskId>) -> KafkaResult<BTreeMap<i32, Vec<(Topic, i64)>>> {
+        let mut asked = TopicPartitionList::new();
+        for topic in self.spec.reads {
+            for &partition in tasks.keys() {
+                asked.add_partition(topic.name(), partition);
+            }
+        }
+        let committed = self.consumer.committed_offsets(asked, LOOK_UP)?;
+        let mut from: BTreeMap<i32, Vec<(Topic, i64)>> = BTreeMap::new();
+        for element in committed.elements() {
+            element.error()?;
+            let Some(topic) = Topic::from_name(element.topic()) else { continue };
+            let partition = element.partition();
+            let offset = match element.offset() {
+                Offset::Offset(offset) => offset,
+                _ => self.consumer.fetch_watermarks(topic.name(), partition, LOOK_UP)?.0.max(0),
+            };
+            from.entry(partition).or_default().push((topic, offset));
+        }
+        Ok(from)
+    }
+}
+
+/// It has the group's id, to look up its offsets, but never joins it.
+fn config(setup: &GroupSetup, spec: &GroupSpec) -> ClientConfig {
+    let mut config = setup.kafka.consumer();
+    config
+        .set("group.id", spec.id)
+        .set("group.protocol", "classic")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.partition.eof", "true");
+    config
+}

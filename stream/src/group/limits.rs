@@ -1,0 +1,97 @@
+//! How much the loop holds and how long it waits (I9).
+
+use std::time::Duration;
+
+/// The most records in one batch of one partition number.
+pub const BATCH_RECORDS_MAX: usize = 1_000;
+
+/// The most batches of one partition number that are applied and not finished.
+pub const FLUSHES_MAX: usize = 4;
+
+/// The most records buffered per partition number before it is paused.
+pub const BUFFER_RECORDS_MAX: usize = 4 * BATCH_RECORDS_MAX;
+
+/// The most bytes buffered per partition number before it is paused.
+pub const BUFFER_BYTES_MAX: usize = 8 << 20;
+
+/// The most writes in one call of the store.
+pub const WRITES_MAX: usize = 10_000;
+
+/// The first wait after a failure, µs.
+pub const BACKOFF_MIN_US: i64 = 20_000;
+
+/// The longest wait after a failure, µs.
+pub const BACKOFF_MAX_US: i64 = 2_000_000;
+
+/// The least time between two commits while nobody waits for one, µs. Committing later costs only
+/// re-reading after a crash.
+pub const COMMIT_INTERVAL_US: i64 = 200_000;
+
+/// How long a revoke may wait for what is under way, µs. The rest of the group waits with us.
+pub const REVOKE_DRAIN_US: i64 = 3_000_000;
+
+/// How long a shutdown may wait for what is under way, µs.
+pub const SHUTDOWN_DRAIN_US: i64 = 4_000_000;
+
+/// The most records in one transaction, unless one batch alone leads to more.
+pub const TRANSACTION_EVENTS_MAX: usize = 10_000;
+
+/// How often in a row, without a transaction done in between, another producer may take our id.
+pub const FENCES_MAX: u32 = 3;
+
+/// How long the registry's "no such schema" is believed, µs.
+pub const SCHEMA_ABSENT_US: i64 = 10_000_000;
+
+/// The most schema ids remembered as absent.
+pub const SCHEMAS_ABSENT_MAX: usize = 256;
+
+/// After how long without a move a partition number that has work counts as stalled, µs.
+pub const STALLED_US: i64 = 10_000_000;
+
+/// The most events that wait for the loop: results of what it has under way, and restored records.
+pub const EVENTS_MAX: usize = 1_024;
+
+/// The longest sleep of the polling thread; it is woken for records and results, so this bounds only
+/// what a lost wake-up costs.
+pub const POLL_SLEEP: Duration = Duration::from_millis(10);
+
+/// How long a call of the store, the registry or the producer may take before it counts as failed.
+pub const EFFECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long to wait at the start for all topics to be there.
+pub const TOPICS_WAIT: Duration = Duration::from_secs(30);
+
+/// The most restored records handed over at once.
+pub const RESTORE_CHUNK: usize = 1_000;
+
+/// How long a restore may go without a record or an end.
+pub const RESTORE_IDLE: Duration = Duration::from_secs(15);
+
+/// How long the broker keeps a transaction open that its producer has left, ms.
+pub const TRANSACTION_TIMEOUT_MS: u32 = 10_000;
+
+/// How long one call about a transaction may take before it is tried again.
+pub const TRANSACTION_CALL: Duration = Duration::from_secs(5);
+
+/// How often a transaction call is tried when it says that it may be.
+pub const TRANSACTION_TRIES_MAX: u32 = 3;
+
+/// After how long a transaction call counts as hung.
+pub const TRANSACTION_HUNG: Duration = Duration::from_secs(60);
+
+/// When the group gives a silent member's partitions to others, ms.
+pub const SESSION_TIMEOUT_MS: u32 = 6_000;
+
+/// How often a member says that it lives, ms.
+pub const HEARTBEAT_MS: u32 = 2_000;
+
+/// How long a member may go without polling, ms.
+pub const POLL_INTERVAL_MS_MAX: u32 = 30_000;
+
+const _: () = assert!(BUFFER_RECORDS_MAX >= BATCH_RECORDS_MAX);
+const _: () = assert!(BACKOFF_MIN_US < BACKOFF_MAX_US);
+const _: () = assert!(BACKOFF_MAX_US < REVOKE_DRAIN_US);
+const _: () = assert!(FLUSHES_MAX >= 2, "one being written and one being appended");
+const _: () = assert!(HEARTBEAT_MS * 3 <= SESSION_TIMEOUT_MS && SESSION_TIMEOUT_MS <= POLL_INTERVAL_MS_MAX);
+const _: () = assert!(REVOKE_DRAIN_US < POLL_INTERVAL_MS_MAX as i64 * 1_000);
+const _: () = assert!(TRANSACTION_HUNG.as_secs() > TRANSACTION_CALL.as_secs() * TRANSACTION_TRIES_MAX as u64 * 3);
