@@ -1,1 +1,3 @@
-//! quiz-workers
+//! The workers: the consumer groups that run the games and score their answers.
+
+pub mod session;
