@@ -1,0 +1,516 @@
+//! One socket as a sans-IO state machine: inputs in, actions out, time and randomness as arguments.
+//!
+//! ```text
+//! New ─join─► Resolving ─pin─► Attaching ─► Joining ─admitted─► Player ─► Closed
+//!  └─resume / host──────────────► Attaching ────────────────► Player / Host
+//! ```
+//! The driver carries out the actions and reports back. An `ack` leaves only on [`Input::Appended`]
+//! with a position (I1).
+
+mod answer;
+mod entry;
+mod fit;
+mod host;
+mod rate;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use quiz_schemas::events::{
+    AnswersRecord, CommandRejection, CommandsRecord, JoinsBody, JoinsRecord, PlayerDisconnected, RefusalReason,
+};
+use quiz_schemas::quiz::QuestionKind;
+use quiz_schemas::{AnyEvent, EdgeId, GameId, LaneNo, Pin, PlayerId, Position, QuestionNo, SubmissionId};
+use smol_str::SmolStr;
+
+use crate::limits::{
+    BAD_FRAMES_MAX, JOIN_WAIT_MS, LIMITED_FRAMES_MAX, PING_INTERVAL_MS, PONG_WAIT_MS, PRESENCE_RETRY_MS,
+    PRESENCE_TRIES_MAX, RATE_RETRY_AFTER_MS,
+};
+use crate::protocol::{
+    ClientMessage, Close, ErrorCode, ErrorMessage, LobbyName, OwnOutcome, Replying, ServerMessage, parse,
+};
+use crate::token::{Seat, Signer};
+use entry::Intent;
+use rate::Rate;
+
+/// What a socket's machine may look at. The same for all sockets of an edge.
+pub struct Surroundings {
+    /// The edge's name in records.
+    pub edge: EdgeId,
+    /// Signs tokens and receipts.
+    pub signer: Signer,
+}
+
+/// The driver's clocks and dice at an input.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// The wall clock, µs since 1970.
+    pub wall_us: i64,
+    /// A monotonic clock from any start, ms.
+    pub mono_ms: u64,
+    /// How long the question last delivered to this socket has been before its player, µs.
+    pub elapsed_us: i64,
+}
+
+/// What a socket is told by its game.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Mark {
+    /// Nothing that the machine must know.
+    Plain,
+    /// The game is held here; the socket may go on.
+    Attached(Arc<GameHead>),
+    /// The game is not held here.
+    NotAttached(NotAttached),
+    /// The join of this socket was admitted. The game's present state follows.
+    Admitted(Arc<GameHead>),
+    /// The join of this socket was refused.
+    Refused(RefusalReason),
+    /// A question is before the player.
+    Question {
+        /// Its number.
+        question: QuestionNo,
+        /// Its kind.
+        kind: QuestionKind,
+        /// How many options it has.
+        options: u8,
+        /// Whether it takes answers.
+        accepting: bool,
+    },
+    /// The question takes no more answers.
+    Stopped(QuestionNo),
+    /// The socket is greeted with this question's board and lacks the player's own outcome.
+    OutcomeMissing(QuestionNo),
+    /// The player was removed.
+    Kicked,
+    /// The game is over.
+    Over,
+}
+
+/// Why a game is not held here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotAttached {
+    /// Nothing was found out in time.
+    Unavailable,
+    /// The player was removed from it.
+    Banned,
+}
+
+/// What a socket needs to know of a game at its door.
+#[derive(Clone, PartialEq, Debug)]
+pub struct GameHead {
+    /// What players type to join.
+    pub pin: Pin,
+    /// The quiz's title.
+    pub title: String,
+    /// How many questions it has.
+    pub questions: i32,
+    /// Players in the game.
+    pub players: i32,
+    /// Whether the game is over.
+    pub over: bool,
+    /// The newest names; empty for players.
+    pub lobby: Vec<LobbyName>,
+}
+
+/// Where a PIN leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PinTarget {
+    /// The game.
+    pub game: GameId,
+    /// How many lanes it has.
+    pub lanes: LaneNo,
+}
+
+/// What happens to a socket.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input<'a> {
+    /// A text frame.
+    Text(&'a str),
+    /// A WebSocket ping or pong from the client.
+    Control,
+    /// A frame that cannot be read at all.
+    Unreadable(Close),
+    /// The answer to [`Action::Resolve`]; the driver brings the id that a new player gets.
+    Resolved {
+        /// Where the PIN leads, or nowhere; an error when nobody knows.
+        target: Result<Option<PinTarget>, Unavailable>,
+        /// A random id.
+        player: PlayerId,
+    },
+    /// The game says something.
+    Game(&'a Mark),
+    /// What became of [`Action::Append`].
+    Appended {
+        /// Which.
+        ticket: Ticket,
+        /// Where it stands, or that it is not known to stand anywhere.
+        result: Result<Position, Unavailable>,
+    },
+    /// The answer to [`Action::LoadOutcome`]; none when there is none.
+    Outcome(Option<OwnOutcome>),
+    /// Time has passed.
+    Tick,
+    /// The driver wants the socket closed.
+    Evict(Close),
+}
+
+/// Something did not answer in time or said that it cannot now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unavailable;
+
+/// Which append an acknowledgement is of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ticket {
+    /// A join request.
+    Join,
+    /// A player's coming back.
+    Presence,
+    /// An answer.
+    Answer {
+        /// Which question.
+        question: QuestionNo,
+        /// Which submission.
+        submission: SubmissionId,
+        /// The time that is scored, µs.
+        elapsed_us: i64,
+    },
+    /// A host's command.
+    Command(SmolStr),
+}
+
+/// As what a socket attaches to a game.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Waits to be admitted under this id.
+    Joiner(PlayerId),
+    /// Is this player.
+    Player(PlayerId),
+    /// Is a host.
+    Host,
+}
+
+/// What the driver is to do. In order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    /// Send the message.
+    Send(Box<ServerMessage>),
+    /// Send a WebSocket ping.
+    Ping,
+    /// Find the PIN's game; answer with [`Input::Resolved`].
+    Resolve(Pin),
+    /// Attach to the game; it answers with [`Mark::Attached`] or [`Mark::NotAttached`].
+    Attach {
+        /// The game.
+        game: GameId,
+        /// As what.
+        role: Role,
+    },
+    /// Append the record; answer with [`Input::Appended`].
+    Append {
+        /// To be given back.
+        ticket: Ticket,
+        /// The record.
+        event: Box<AnyEvent>,
+    },
+    /// Load the player's outcome; answer with [`Input::Outcome`].
+    LoadOutcome {
+        /// Whose.
+        seat: Arc<Seat>,
+        /// Of which question.
+        question: QuestionNo,
+    },
+    /// Close the socket. Nothing follows.
+    Close(Close),
+}
+
+/// The question before a player, as far as answers to it can be checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Shown {
+    question: QuestionNo,
+    kind: QuestionKind,
+    options: u8,
+    accepting: bool,
+}
+
+/// The last answer acknowledged on this socket: a resend of it needs no second append.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Acked {
+    question: QuestionNo,
+    submission: SubmissionId,
+    position: Position,
+    elapsed_us: i64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    New,
+    Resolving { nickname: String },
+    Attaching(Intent),
+    Joining { seat: Arc<Seat>, until_ms: u64 },
+    Player(Arc<Seat>),
+    Host(GameId),
+    Closed,
+}
+
+/// One socket's state.
+pub struct Connection {
+    phase: Phase,
+    rate: Rate,
+    bad_frames: u32,
+    heard_ms: u64,
+    pinged_ms: u64,
+    shown: Option<Shown>,
+    over: bool,
+    acked: Option<Acked>,
+    answers_in_flight: u32,
+    commands_in_flight: u32,
+    /// A seat that was asked for and never decided: asked for again under the same id, lest its
+    /// own ghost holds the name.
+    undecided: Option<Arc<Seat>>,
+    presence_tries: u32,
+    presence_retry_ms: Option<u64>,
+}
+
+impl Connection {
+    /// A socket that has just been opened.
+    #[must_use]
+    pub fn new(now: Now) -> Self {
+        Self {
+            phase: Phase::New,
+            rate: Rate::default(),
+            bad_frames: 0,
+            heard_ms: now.mono_ms,
+            pinged_ms: now.mono_ms,
+            shown: None,
+            over: false,
+            acked: None,
+            answers_in_flight: 0,
+            commands_in_flight: 0,
+            undecided: None,
+            presence_tries: 0,
+            presence_retry_ms: None,
+        }
+    }
+
+    /// Takes an input; appends what is to be done to `out`.
+    pub fn on(&mut self, around: &Surroundings, input: Input<'_>, now: Now, out: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        match input {
+            Input::Text(text) => self.on_text(around, text, now, out),
+            Input::Control => {
+                self.heard_ms = now.mono_ms;
+                self.within_rate(now, None, out);
+            }
+            Input::Unreadable(close) | Input::Evict(close) => self.close(close, out),
+            Input::Resolved { target, player } => self.on_resolved(target, player, out),
+            Input::Game(mark) => self.on_mark(around, mark, now, out),
+            Input::Appended { ticket, result } => self.on_appended(around, ticket, result, now, out),
+            Input::Outcome(Some(outcome)) => send(ServerMessage::Outcome(outcome), out),
+            Input::Outcome(None) => {}
+            Input::Tick => self.on_tick(around, now, out),
+        }
+    }
+
+    /// When [`Input::Tick`] is due at the latest, on the monotonic clock.
+    #[must_use]
+    pub fn next_tick_ms(&self) -> u64 {
+        let mut due = (self.pinged_ms + PING_INTERVAL_MS).min(self.heard_ms + PONG_WAIT_MS);
+        if let Phase::Joining { until_ms, .. } = &self.phase {
+            due = due.min(*until_ms);
+        }
+        self.presence_retry_ms.map_or(due, |retry_ms| due.min(retry_ms))
+    }
+
+    /// Whether appends are under way whose outcome the client has not been told.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.answers_in_flight > 0 || self.commands_in_flight > 0
+    }
+
+    /// The player that the socket has let in, or may have, by game. Until [`Connection::gone`].
+    #[must_use]
+    pub fn seat(&self) -> Option<&Arc<Seat>> {
+        match &self.phase {
+            Phase::Player(seat) | Phase::Joining { seat, .. } => Some(seat),
+            _ => self.undecided.as_ref(),
+        }
+    }
+
+    /// What the log must be told when the socket has gone, if this was the player's last one.
+    #[must_use]
+    pub fn gone(&self, around: &Surroundings, seat: &Seat, wall_us: i64) -> AnyEvent {
+        let answered = self.acked.map(|acked| acked.question);
+        let body = PlayerDisconnected { player: seat.player, answered };
+        joins_record(around, seat.game, wall_us, body)
+    }
+
+    fn on_text(&mut self, around: &Surroundings, text: &str, now: Now, out: &mut Vec<Action>) {
+        self.heard_ms = now.mono_ms;
+        if !self.within_rate(now, Some(text), out) {
+            return;
+        }
+        match parse(text) {
+            Ok(message) => self.on_message(around, message, now, out),
+            Err(error) => {
+                refuse(error.code, error.replying, out);
+                self.bad_frames += 1;
+                if self.bad_frames >= BAD_FRAMES_MAX {
+                    self.close(Close::BadFrames, out);
+                }
+            }
+        }
+    }
+
+    fn on_message(&mut self, around: &Surroundings, message: ClientMessage, now: Now, out: &mut Vec<Action>) {
+        match message {
+            ClientMessage::Ping => send(ServerMessage::Pong, out),
+            ClientMessage::Join { pin, nickname } => self.on_join(pin, &nickname, out),
+            ClientMessage::Resume { token } => self.on_resume(around, &token, now, out),
+            ClientMessage::Host { token } => self.on_host(around, &token, now, out),
+            ClientMessage::Answer(answer) => self.on_answer(around, answer, now, out),
+            ClientMessage::Command(command) => self.on_command(around, command, now, out),
+        }
+    }
+
+    /// Counts a frame; false when it is over the rate. A flood never lets the bucket recover, so
+    /// what it is refused adds up until the socket is closed.
+    fn within_rate(&mut self, now: Now, text: Option<&str>, out: &mut Vec<Action>) -> bool {
+        if self.rate.admit(now.mono_ms) {
+            return true;
+        }
+        if self.rate.refused() >= LIMITED_FRAMES_MAX {
+            self.close(Close::RateExceeded, out);
+        } else if let Some(text) = text {
+            let replying = parse(text).map_or_else(|error| error.replying, |message| replying_to(&message));
+            send_error(ErrorMessage::new(ErrorCode::RateLimited, replying).retry_after(RATE_RETRY_AFTER_MS), out);
+        }
+        false
+    }
+
+    fn on_mark(&mut self, around: &Surroundings, mark: &Mark, now: Now, out: &mut Vec<Action>) {
+        match mark {
+            Mark::Plain => {}
+            Mark::Attached(head) => self.on_attached(around, head, now, out),
+            Mark::NotAttached(why) => self.on_not_attached(*why, out),
+            Mark::Admitted(head) => self.on_admitted(around, head, now, out),
+            Mark::Refused(reason) => self.on_refused(*reason, out),
+            Mark::Question { question, kind, options, accepting } => {
+                self.shown = Some(Shown { question: *question, kind: *kind, options: *options, accepting: *accepting });
+            }
+            Mark::Stopped(question) => {
+                if let Some(shown) = self.shown.as_mut().filter(|shown| shown.question <= *question) {
+                    shown.accepting = false;
+                }
+            }
+            Mark::OutcomeMissing(question) => {
+                if let Phase::Player(seat) = &self.phase {
+                    out.push(Action::LoadOutcome { seat: Arc::clone(seat), question: *question });
+                }
+            }
+            Mark::Kicked => {
+                send(ServerMessage::Kicked, out);
+                self.close(Close::Kicked, out);
+            }
+            Mark::Over => {
+                self.over = true;
+                if let Some(shown) = &mut self.shown {
+                    shown.accepting = false;
+                }
+            }
+        }
+    }
+
+    fn on_appended(
+        &mut self,
+        around: &Surroundings,
+        ticket: Ticket,
+        result: Result<Position, Unavailable>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        match ticket {
+            Ticket::Join => self.on_join_appended(result, out),
+            Ticket::Presence => self.on_presence_appended(result, now),
+            Ticket::Answer { question, submission, elapsed_us } => {
+                self.answers_in_flight = self.answers_in_flight.saturating_sub(1);
+                let result = result.map(|position| Acked { question, submission, position, elapsed_us });
+                self.on_answer_appended(around, result, submission, out);
+            }
+            Ticket::Command(id) => {
+                self.commands_in_flight = self.commands_in_flight.saturating_sub(1);
+                host::on_command_appended(id, result, out);
+            }
+        }
+    }
+
+    fn on_presence_appended(&mut self, result: Result<Position, Unavailable>, now: Now) {
+        if result.is_ok() {
+            self.presence_tries = 0;
+        } else if self.presence_tries < PRESENCE_TRIES_MAX {
+            self.presence_retry_ms = Some(now.mono_ms + PRESENCE_RETRY_MS);
+        }
+    }
+
+    fn on_tick(&mut self, around: &Surroundings, now: Now, out: &mut Vec<Action>) {
+        if now.mono_ms >= self.heard_ms + PONG_WAIT_MS {
+            self.close(Close::NoPong, out);
+            return;
+        }
+        if now.mono_ms >= self.pinged_ms + PING_INTERVAL_MS {
+            self.pinged_ms = now.mono_ms;
+            out.push(Action::Ping);
+        }
+        if matches!(&self.phase, Phase::Joining { until_ms, .. } if now.mono_ms >= *until_ms) {
+            self.give_up_join(out);
+        }
+        if self.presence_retry_ms.is_some_and(|retry_ms| now.mono_ms >= retry_ms) {
+            self.presence_retry_ms = None;
+            self.append_presence(around, now, out);
+        }
+    }
+
+    fn close(&mut self, close: Close, out: &mut Vec<Action>) {
+        // The seat stays known until the driver has told the log that it is empty.
+        if let Phase::Player(seat) | Phase::Joining { seat, .. } = &self.phase {
+            self.undecided = Some(Arc::clone(seat));
+        }
+        self.phase = Phase::Closed;
+        out.push(Action::Close(close));
+    }
+}
+
+fn replying_to(message: &ClientMessage) -> Replying {
+    match message {
+        ClientMessage::Answer(answer) => Replying { submission: Some(answer.submission), id: None },
+        ClientMessage::Command(command) => Replying { submission: None, id: Some(command.id.clone()) },
+        _ => Replying::default(),
+    }
+}
+
+fn send(message: ServerMessage, out: &mut Vec<Action>) {
+    out.push(Action::Send(Box::new(message)));
+}
+
+fn send_error(error: ErrorMessage, out: &mut Vec<Action>) {
+    send(ServerMessage::Error(error), out);
+}
+
+fn refuse(code: ErrorCode, replying: Replying, out: &mut Vec<Action>) {
+    send_error(ErrorMessage::new(code, replying), out);
+}
+
+/// The error that tells hosts what the game did not do.
+#[must_use]
+pub fn command_refused(reason: CommandRejection) -> ErrorMessage {
+    let mut error = ErrorMessage::new(ErrorCode::CommandRefused, Replying::default());
+    error.reason = Some(reason);
+    error
+}
+
+fn joins_record(around: &Surroundings, game: GameId, at_us: i64, body: impl Into<JoinsBody>) -> AnyEvent {
+    AnyEvent::Joins(JoinsRecord { game, at_us, edge: around.edge.clone(), body: body.into() })
+}
