@@ -1,7 +1,7 @@
 //! The FULL_TRANSITIVE rule: every version of a schema reads, and is read by, every other.
 
 use apache_avro::Schema;
-use apache_avro::schema_compatibility::SchemaCompatibility;
+use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 
 /// Why a schema may not follow another.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +27,26 @@ pub enum Incompatible {
     },
 }
 
+/// The longest reason given, bytes; some name whole schemas.
+const REASON_BYTES_MAX: usize = 400;
+
 fn parse(text: &str) -> Result<Schema, Incompatible> {
     Schema::parse_str(text).map_err(|err| Incompatible::Parse(err.to_string()))
+}
+
+/// Whether a reader with the schema `reader` reads every value that `writer` can describe.
+///
+/// # Errors
+/// Why it does not.
+pub fn reads(reader: &Schema, writer: &Schema) -> Result<(), String> {
+    let mut reason = match SchemaCompatibility::can_read(writer, reader) {
+        Ok(Compatibility::Full) => return Ok(()),
+        // Some values are read and some are not: a record that is not is a dead letter.
+        Ok(Compatibility::Partial) => "an enum symbol or a branch of a union has no counterpart".to_string(),
+        Err(err) => err.to_string(),
+    };
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+    Err(reason)
 }
 
 /// Whether `next` may follow `earlier`, the versions in order.
@@ -40,10 +58,8 @@ pub fn check_full_transitive(earlier: &[String], next: &str) -> Result<(), Incom
     for (index, text) in earlier.iter().enumerate() {
         let old = parse(text)?;
         let version = index + 1;
-        SchemaCompatibility::can_read(&old, &next)
-            .map_err(|err| Incompatible::Backward { version, reason: err.to_string() })?;
-        SchemaCompatibility::can_read(&next, &old)
-            .map_err(|err| Incompatible::Forward { version, reason: err.to_string() })?;
+        reads(&next, &old).map_err(|reason| Incompatible::Backward { version, reason })?;
+        reads(&old, &next).map_err(|reason| Incompatible::Forward { version, reason })?;
     }
     Ok(())
 }

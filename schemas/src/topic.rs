@@ -66,6 +66,10 @@ pub const GAME_PARTITIONS: i32 = 12;
 /// Partitions of the answers topic.
 pub const LANE_PARTITIONS: i32 = 24;
 
+/// The compacted topic in which the small registry keeps its schemas. It is not part of the
+/// pipeline and has no schema of its own.
+pub const SCHEMAS_TOPIC: &str = "_quiz_schemas";
+
 /// Days that a dead letter is kept.
 pub const DLQ_RETENTION_DAYS: u32 = 30;
 

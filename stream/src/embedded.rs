@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use quiz_schemas::Topic;
+use quiz_schemas::topic::SCHEMAS_TOPIC;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
@@ -46,6 +47,7 @@ impl EmbeddedCluster {
             cluster.create_topic(spec.name, spec.partitions)?;
             cluster.create_topic(spec.dlq, spec.partitions)?;
         }
+        cluster.create_topic(SCHEMAS_TOPIC, 1)?;
         Ok(cluster)
     }
 
@@ -62,11 +64,7 @@ impl EmbeddedCluster {
     /// How a client reaches it.
     #[must_use]
     pub fn kafka_config(&self, client_id: &str) -> KafkaConfig {
-        KafkaConfig {
-            bootstrap_servers: self.bootstrap_servers(),
-            client_id: client_id.to_string(),
-            embedded: true,
-        }
+        KafkaConfig { bootstrap_servers: self.bootstrap_servers(), client_id: client_id.to_string(), embedded: true }
     }
 
     /// Creates another topic.

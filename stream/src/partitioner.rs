@@ -37,8 +37,13 @@ mod tests {
     /// Goal: agree with the Java client. The expected hashes are those that Kafka's own tests list.
     #[test]
     fn agrees_with_the_java_client() {
-        let cases: [(&[u8], i32); 5] =
-            [(b"21", -973_932_308), (b"foobar", -790_332_482), (b"a-little-bit-long-string", -985_981_536), (b"a-little-bit-longer-string", -1_486_304_829), (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971)];
+        let cases: [(&[u8], i32); 5] = [
+            (b"21", -973_932_308),
+            (b"foobar", -790_332_482),
+            (b"a-little-bit-long-string", -985_981_536),
+            (b"a-little-bit-longer-string", -1_486_304_829),
+            (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+        ];
         for (key, hash) in cases {
             assert_eq!(murmur2(key).cast_signed(), hash, "{}", String::from_utf8_lossy(key));
         }
