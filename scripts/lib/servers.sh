@@ -1,0 +1,138 @@
+# How each server of a stack is configured, started and found ready.
+# shellcheck shell=bash
+
+# Deciseconds until a server must have become ready.
+READY_WAIT_DS=600
+MONGO_CACHE_GB=0.25
+KAFKA_HEAP=${KAFKA_HEAP:-1g}
+# A fixed id is fine: each stack's broker is alone in its cluster.
+KAFKA_CLUSTER_ID=cXVpenN0cmVhbS1zdGFjaw
+
+port_of() { cat "$STACK/ports/$1" 2>/dev/null; }
+
+port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# The members of shard a or b, or of config, as NAME/HOST:PORT,HOST:PORT.
+replica_set() {
+  local set=$1 server members=()
+  for server in "${SERVERS[@]}"; do
+    case $server in
+      mongo-config) [[ $set != config ]] || members+=("127.0.0.1:$(port_of "$server")") ;;
+      mongo-"$set"-*) members+=("127.0.0.1:$(port_of "$server")") ;;
+    esac
+  done
+  local IFS=,
+  printf '%s/%s\n' "$set" "${members[*]}"
+}
+
+write_kafka_properties() {
+  local port=$1 controller=$2
+  cat >"$STACK/kafka.properties" <<PROPERTIES
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$controller
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$port
+controller.listener.names=CONTROLLER
+log.dirs=$STACK/data/kafka
+# A topic that nobody created is a mistake that a test must see.
+auto.create.topics.enable=false
+num.partitions=12
+offsets.topic.num.partitions=8
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+# The default of 128 MB is an eighth of the heap, kept for topics far larger than a test's.
+log.cleaner.dedupe.buffer.size=33554432
+PROPERTIES
+}
+
+format_kafka() {
+  [[ ! -e $STACK/data/kafka/meta.properties ]] || return 0
+  mkdir -p "$STACK/data/kafka"
+  java -Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC "-Dlog4j2.configurationFile=$TREE/scripts/lib/log4j2.properties" \
+    -cp "$KAFKA_LIBS/*" kafka.tools.StorageTool format -t "$KAFKA_CLUSTER_ID" -c "$STACK/kafka.properties" \
+    >>"$STACK/logs/kafka.log" 2>&1
+}
+
+start_mongod() {
+  local name=$1 role set
+  set=${name#mongo-}
+  set=${set%%-*}
+  if [[ $set == config ]]; then role=--configsvr; else role=--shardsvr; fi
+  mkdir -p "$STACK/data/$name"
+  process_start "$name" "$MONGOD" "$role" --replSet "$set" --port "$(port_of "$name")" --bind_ip 127.0.0.1 \
+    --dbpath "$STACK/data/$name" --wiredTigerCacheSizeGB "$MONGO_CACHE_GB" --setParameter enableTestCommands=1 \
+    --setParameter diagnosticDataCollectionEnabled=false --setParameter shutdownTimeoutMillisForSignaledShutdown=100 \
+    --nounixsocket --quiet
+}
+
+start_server() {
+  local name=$1 port
+  port=$(port_of "$name")
+  mkdir -p "$STACK/logs"
+  case $name in
+    kafka)
+      write_kafka_properties "$port" "$(port_of kafka-controller)"
+      format_kafka || return 1
+      process_start kafka java -Xms256m "-Xmx$KAFKA_HEAP" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
+        "-Dlog4j2.configurationFile=$TREE/scripts/lib/log4j2.properties" -cp "$KAFKA_LIBS/*" kafka.Kafka "$STACK/kafka.properties"
+      ;;
+    mongo-router)
+      process_start mongo-router "$ROUTER_BIN" serve --listen "127.0.0.1:$port" --config "$(replica_set config)" \
+        --shard "$(replica_set a)" --shard "$(replica_set b)"
+      ;;
+    mongo-*) start_mongod "$name" ;;
+    redis)
+      process_start redis redis-server --bind 127.0.0.1 --port "$port" --save '' --appendonly no --daemonize no \
+        --dir "$STACK/data" --maxclients 10000
+      ;;
+    registry)
+      # Its data is a topic of the stack's own broker, so it needs no folder.
+      QUIZ_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:$(port_of kafka) QUIZ_REGISTRY__LISTEN=127.0.0.1:$port \
+        process_start registry "$QUIZSTREAM" serve registry
+      ;;
+  esac
+}
+
+probe() {
+  local name=$1 port
+  port=$(port_of "$name")
+  case $name in
+    kafka) timeout 5 kcat -L -m 2 -b "127.0.0.1:$port" -t __none__ 2>/dev/null | grep -q ' 1 brokers' ;;
+    mongo-router) timeout 5 "$ROUTER_BIN" command --port "$port" '{"hello":1}' >/dev/null 2>&1 ;;
+    # A member serves when it leads or follows; right after a start it does neither.
+    mongo-*) timeout 5 "$ROUTER_BIN" command --port "$port" '{"hello":1}' 2>/dev/null | grep -Eq '"(isWritablePrimary|secondary)":true' ;;
+    redis) [[ $(timeout 5 redis-cli -h 127.0.0.1 -p "$port" ping 2>/dev/null) == PONG ]] ;;
+    registry) timeout 5 curl -sf -o "$STACK/registry.probe" "http://127.0.0.1:$port/subjects" ;;
+  esac
+}
+
+# Waits until the server answers; gives up when its process has ended or the time is over.
+wait_ready() {
+  local name=$1 waited=0
+  until probe "$name"; do
+    process_pid "$name" >/dev/null || return 1
+    [[ $waited -lt $READY_WAIT_DS ]] || return 1
+    sleep 0.1
+    waited=$((waited + 1))
+  done
+}
+
+initiate_set() {
+  local extra=()
+  [[ $1 != config ]] || extra=(--configsvr)
+  "$ROUTER_BIN" initiate "$(replica_set "$1")" "${extra[@]}" --timeout-s 40 >>"$STACK/logs/mongo-$1-initiate.log" 2>&1
+}
+
+add_shards() {
+  local set
+  for set in a b; do
+    "$ROUTER_BIN" command --port "$(port_of mongo-router)" "{\"addShard\":\"$(replica_set "$set")\"}" \
+      >>"$STACK/logs/mongo-add-shard.log" 2>&1 || return 1
+  done
+}
