@@ -1,11 +1,21 @@
 //! What the pipeline keeps: one narrow interface, MongoDB and an embedded file behind it, and one
 //! conformance suite that both pass. Every document here can be rebuilt from the topics (I3).
 
+mod batch;
+mod collection;
+mod config;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod documents;
+pub mod embedded;
+pub mod mongo;
+mod telemetry;
 
 use async_trait::async_trait;
 use quiz_schemas::{GameId, LaneKey, Pin, QuestionNo};
 
+pub use collection::Collection;
+pub use config::{StoreConfig, open};
 pub use documents::{AnswerDoc, BoardDoc, LaneDoc, PinDoc, StandingsDoc, ViewDoc, Write};
 
 /// The most writes in one call of [`Store::write`].
@@ -21,6 +31,10 @@ pub enum StoreError {
     /// What it holds does not read as what it should be.
     #[error("the store holds a bad document: {0}")]
     Corrupt(String),
+    /// It refuses the call as it stands: more than [`WRITES_MAX`] writes, a document that its
+    /// schema forbids, credentials that do not do. To try again unchanged does not help.
+    #[error("the store refuses the call: {0}")]
+    Refused(String),
 }
 
 /// The store. Every call names the full shard key (I10), is bounded, and is safe to repeat.
