@@ -1,0 +1,113 @@
+//! The roles: each wires its crate to Kafka, the store and a shutdown.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use quiz_projections::board::{BoardProjection, BoardStore};
+use quiz_schemas::Codec;
+use quiz_store::Store;
+use quiz_stream::group::{GroupSetup, run_group};
+use quiz_stream::{KafkaConfig, Processor, Producer, ProducerOptions, SchemaSource, StateStore};
+use quiz_workers::scoring::{LaneStore, ScoringWorker};
+use quiz_workers::session::{NoStore, SessionWorker};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Role;
+use crate::exit::{Exit, Failure};
+
+/// What every role but the registry stands on.
+#[derive(Clone)]
+pub struct Parts {
+    /// How to reach Kafka.
+    pub kafka: KafkaConfig,
+    /// Reads and writes records.
+    pub codec: Arc<Codec>,
+    /// The registry.
+    pub schemas: SchemaSource,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The process's name; unique among those that run.
+    pub instance: String,
+    /// How long the producer waits to fill a batch, ms.
+    pub linger_ms: u32,
+}
+
+/// What an edge needs besides.
+pub struct EdgeParts {
+    /// Where players connect.
+    pub listener: TcpListener,
+    /// Its admin port.
+    pub admin: TcpListener,
+    /// Its name in records.
+    pub id: String,
+    /// Signs tokens.
+    pub token_secret: String,
+    /// Origins that may connect besides our own.
+    pub allowed_origins: Vec<String>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The most sockets at once.
+    pub connections_max: usize,
+    /// Lifts the limits on joins and games from one address: for demos and load tests on one machine.
+    pub bots_welcome: bool,
+}
+
+/// The schema registry.
+///
+/// # Errors
+/// When Kafka refuses, or the port breaks.
+pub async fn registry(listener: TcpListener, kafka: KafkaConfig, shutdown: CancellationToken) -> Result<(), Failure> {
+    quiz_stream::registry::server::serve(listener, kafka, shutdown.cancelled_owned())
+        .await
+        .map_err(|err| Failure::new(Exit::Failed, format!("the registry: {err}")))
+}
+
+fn producer(parts: &Parts, delivery_timeout_ms: u32) -> Result<Producer, Failure> {
+    let options = ProducerOptions { linger_ms: parts.linger_ms, delivery_timeout_ms, ..ProducerOptions::default() };
+    Producer::new(&parts.kafka, parts.codec.clone(), options)
+        .map_err(|err| Failure::new(Exit::Failed, format!("no producer: {err}")))
+}
+
+/// A worker or projection: a member of its consumer group.
+///
+/// # Errors
+/// When the member cannot go on.
+pub async fn worker(role: Role, parts: Parts, shutdown: CancellationToken) -> Result<(), Failure> {
+    let store = parts.store.clone();
+    match role {
+        Role::Sessions => member(SessionWorker, Arc::new(NoStore), parts, shutdown).await,
+        Role::Scoring => member(ScoringWorker, Arc::new(LaneStore::new(store)), parts, shutdown).await,
+        Role::Board => member(BoardProjection, Arc::new(BoardStore::new(store)), parts, shutdown).await,
+        Role::Edge | Role::Registry | Role::All => {
+            Err(Failure::new(Exit::Failed, format!("{role:?} is not a member of a consumer group")))
+        }
+    }
+}
+
+async fn member<P: Processor>(
+    processor: P,
+    store: Arc<dyn StateStore<P>>,
+    parts: Parts,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let producer = producer(&parts, quiz_stream::producer::DELIVERY_TIMEOUT_MS)?;
+    let Parts { kafka, codec, schemas, instance, .. } = parts;
+    let setup = GroupSetup { kafka, codec, schemas, producer, instance };
+    run_group(processor, store, setup, shutdown).await.map_err(|err| Failure::new(Exit::Failed, err))
+}
+
+/// An edge.
+///
+/// # Errors
+/// When its port breaks or Kafka's client cannot be made.
+pub async fn edge(
+    edge: EdgeParts,
+    parts: Parts,
+    metrics: PrometheusHandle,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let _ = (edge, parts, metrics, shutdown);
+    Err(Failure::new(Exit::Failed, "the edge is not wired yet"))
+}
