@@ -109,7 +109,8 @@ pub async fn run_group<P: Processor>(
     // Dropping this future stops the thread as well.
     let dropped = shutdown.child_token();
     let guard = dropped.clone().drop_guard();
-    let starter = poll::Starter { processor: Arc::new(processor), store, setup, runtime, sender, inbox, shutdown: dropped };
+    let starter =
+        poll::Starter { processor: Arc::new(processor), store, setup, runtime, sender, inbox, shutdown: dropped };
     let thread = thread::Builder::new().name(format!("group {group}")).spawn(move || {
         // The receiver is gone when the future was dropped; then nobody asks.
         let _ = done_sender.send(starter.run());
@@ -170,4 +171,3 @@ impl Clock {
         Now { wall_us: wall.as_micros() as i64, steady_us: self.origin.elapsed().as_micros() as i64 }
     }
 }
-

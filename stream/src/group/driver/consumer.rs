@@ -51,11 +51,6 @@ impl Callbacks {
         self.called.lock().expect("no thread panics while it holds the lock").pop_front()
     }
 
-    /// Whether anything was taken down.
-    pub(super) fn has_any(&self) -> bool {
-        !self.called.lock().expect("no thread panics while it holds the lock").is_empty()
-    }
-
     /// From now on nothing is left to the loop.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
@@ -120,8 +115,7 @@ impl GroupConsumer {
         // Cooperative rebalancing lets what stays go on, but moves topics one by one: co-partitioned
         // topics must move together, and a transaction carries one generation of the group.
         let cooperative = spec.reads.len() == 1 && spec.delivery == Delivery::AtLeastOnce;
-        let callbacks =
-            Callbacks { called: Mutex::new(VecDeque::new()), cooperative, closing: AtomicBool::new(false) };
+        let callbacks = Callbacks { called: Mutex::new(VecDeque::new()), cooperative, closing: AtomicBool::new(false) };
         let created: KafkaResult<BaseConsumer<Callbacks>> =
             config(kafka, spec, cooperative).create_with_context(callbacks);
         let mut inner = created.map_err(|source| GroupError::Kafka { group: spec.id, source })?;
@@ -150,7 +144,8 @@ impl GroupConsumer {
         let mut found = Vec::new();
         for topic in spec.reads {
             let answer = self.inner.fetch_metadata(Some(topic.name()), std::time::Duration::from_secs(2));
-            let count = answer.map_or(0, |metadata| metadata.topics().iter().map(|topic| topic.partitions().len()).sum());
+            let count =
+                answer.map_or(0, |metadata| metadata.topics().iter().map(|topic| topic.partitions().len()).sum());
             found.push((topic.name(), count));
         }
         found

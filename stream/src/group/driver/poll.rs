@@ -49,8 +49,7 @@ impl<P: Processor> Starter<P> {
         let spec = self.processor.group();
         let outbox = Outbox { sender: self.sender, thread: thread::current() };
         let transactional = spec.delivery == Delivery::Transactional;
-        let transactor =
-            transactional.then(|| Transactor::start(&self.setup, spec.id, outbox.clone())).transpose()?;
+        let transactor = transactional.then(|| Transactor::start(&self.setup, spec.id, outbox.clone())).transpose()?;
         let restores = transactional || spec.restores_from.is_some();
         let restorer = restores.then(|| Restorer::start(&self.setup, spec, outbox.clone())).transpose()?;
         let consumer = GroupConsumer::new(&self.setup.kafka, &spec, thread::current())?;
@@ -61,13 +60,7 @@ impl<P: Processor> Starter<P> {
         let member = Member {
             spec,
             machine: Machine::new(self.processor, Arc::clone(&self.setup.codec), seed),
-            effects: Effects {
-                store: self.store,
-                setup: self.setup,
-                runtime: self.runtime,
-                outbox,
-                group: spec.id,
-            },
+            effects: Effects { store: self.store, setup: self.setup, runtime: self.runtime, outbox, group: spec.id },
             consumer,
             transactor,
             restorer,

@@ -38,8 +38,7 @@ impl Restorer {
         outbox: Outbox<P>,
     ) -> Result<Self, GroupError> {
         let config = config(setup, &spec);
-        let consumer: BaseConsumer =
-            config.create().map_err(|source| GroupError::Kafka { group: spec.id, source })?;
+        let consumer: BaseConsumer = config.create().map_err(|source| GroupError::Kafka { group: spec.id, source })?;
         let (requests, inbox) = mpsc::channel();
         let thread = Thread { spec, consumer, inbox, outbox };
         thread::Builder::new()
