@@ -114,11 +114,16 @@ impl Reports {
     /// boards stay exact. Returns that question.
     pub fn drop_earliest(&mut self) -> Option<QuestionNo> {
         let question = self.lanes.iter().filter_map(LaneReports::earliest).min()?;
+        self.give_up(question);
+        Some(question)
+    }
+
+    /// Drops what is held of `question`, which will never be ready then.
+    pub fn give_up(&mut self, question: QuestionNo) {
         for lane in &mut self.lanes {
             lane.lose(question);
         }
         self.rows_held = self.lanes.iter().map(LaneReports::rows_held).sum();
-        Some(question)
     }
 
     /// The standing of everybody who was in the game at `seq` of its session, by the settled

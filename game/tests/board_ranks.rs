@@ -46,13 +46,16 @@ fn people() -> impl Strategy<Value = Vec<Person>> {
     let score = prop::option::weighted(0.8, (0i64..6, 0i32..3));
     let person = ("[a-cA-C]{1,2}", score, prop::bool::weighted(0.1));
     prop::collection::vec(person, 0..60).prop_map(|people| {
-        let person = |(id, (nickname, score, kicked)): (usize, (String, Option<(i64, i32)>, bool))| Person {
-            player: PlayerId::from_bits(id as u64 * 7_919 + 1),
-            nickname,
-            score: score.map(|(total, points)| (total * 100, points * 100)),
-            kicked,
-        };
-        people.into_iter().enumerate().map(person).collect()
+        people
+            .into_iter()
+            .enumerate()
+            .map(|(id, (nickname, score, kicked))| Person {
+                player: PlayerId::from_bits(id as u64 * 7_919 + 1),
+                nickname,
+                score: score.map(|(total, points): (i64, i32)| (total * 100, points * 100)),
+                kicked,
+            })
+            .collect()
     })
 }
 
