@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization;
 #[must_use]
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
-        return collapse(text, |word, out| out.extend(word.chars().map(|c| c.to_ascii_lowercase())));
+        return collapse(text, |word, out| out.extend(word.chars().map(|c| straighten(c.to_ascii_lowercase()))));
     }
     // Upper case on the way to lower case makes one of `ß` and `ss`, and of the two small sigmas;
     // lower case before it, of the capital `ẞ` and the small one. A case mapping may bring marks
