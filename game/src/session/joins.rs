@@ -71,7 +71,8 @@ impl Session {
     pub fn joins(&mut self, inputs: &[JoinInput<'_>], now_us: i64, out: &mut Vec<AnyEvent>) {
         let mut pending = Pending::default();
         let mut sink = Sink { now_us, out };
-        let mut last = self.seen.joins;
+        let seen = self.seen.joins;
+        let mut last = seen;
         for input in inputs {
             if input.offset <= last {
                 continue;
@@ -87,6 +88,9 @@ impl Session {
                 }
                 JoinsBody::Unknown => {}
             }
+        }
+        if last == seen {
+            return;
         }
         self.flush(&mut pending, &mut sink);
         self.follow_up(Some(&cause(Topic::Joins, last)), now_us, out);
