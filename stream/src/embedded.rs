@@ -1,7 +1,11 @@
 //! The embedded cluster: librdkafka's in-process broker, one node, its log in memory.
 //!
 //! It speaks the Kafka protocol on a loopback port, so producers and consumers are the same as
-//! against a real cluster. `tests/embedded_limits.rs` holds what it lacks.
+//! against a real cluster. What it lacks (`tests/embedded_limits.rs` holds each to be so):
+//! aborted and open transactions are read like committed ones; offsets sent within a transaction
+//! are forgotten; a transactional id fences nobody; records keep the producer's time; a partition
+//! keeps 5 MiB whatever its retention; there are no admin requests; the first member of a group
+//! waits 3 s for others.
 
 use std::time::Duration;
 
