@@ -153,6 +153,10 @@ impl GameView {
     }
 
     fn show(&mut self, body: &ResultsBody) {
+        if self.over.is_some() {
+            // Joins and commands are refused after the end, and tell no numbers of the game.
+            return;
+        }
         match body {
             ResultsBody::GameOpened(opened) => self.opened = Some(opened.clone()),
             ResultsBody::LobbyChanged(change) => self.change_lobby(change),

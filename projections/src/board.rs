@@ -8,8 +8,10 @@
 //! holds the same rows: it looks at who was in the game when its question closed.
 //!
 //! *Memory.* A partition's state is that of its live games. Bounds, each with a counter that tells
-//! when it bites: [`ROWS_HELD_MAX`], [`WAITING_RECORDS_MAX`], [`UNCLAIMED_GAMES_MAX`], [`OVER_GAMES_MAX`].
+//! when it costs something: [`ROWS_HELD_MAX`], [`WAITING_RECORDS_MAX`], [`UNCLAIMED_GAMES_MAX`]; and
+//! [`OVER_GAMES_MAX`], [`FINISHED_GAMES_MAX`], which cost only time.
 
+mod finished;
 mod game;
 mod metric;
 mod outbox;
@@ -39,6 +41,9 @@ pub const UNCLAIMED_GAMES_MAX: usize = 4_096;
 pub const UNCLAIMED_MARGIN_US: i64 = 60_000_000;
 /// How many finished games a partition remembers, so that what straggles in is dropped at once.
 pub const OVER_GAMES_MAX: usize = 10_000;
+/// The most games that are over and younger than the oldest live one, that are told apart for the
+/// commit point of scores. When it bites, the oldest two count as one and a successor reads more.
+pub const FINISHED_GAMES_MAX: usize = 10_000;
 /// The most rows in one record of outcomes: it must stay within a record's size.
 pub const OUTCOME_ROWS_MAX: usize = 10_000;
 

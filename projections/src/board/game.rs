@@ -173,6 +173,10 @@ impl Game {
                 self.fold(session, at_us, out);
             }
         }
+        // What came behind the end while the end itself waited.
+        for result in self.waiting.drain(..).filter_map(|(session, _)| refusals(&session)) {
+            out.passing(result);
+        }
     }
 
     /// What a record of the session leads to by itself.

@@ -1,6 +1,7 @@
 //! The state of one partition number: its live games, and what it holds for games that it has not
 //! met yet.
 
+use super::finished::Finished;
 use super::game::{Game, refusals};
 use super::metric::Metric;
 use super::outbox::Outbox;
@@ -19,6 +20,7 @@ pub struct Partition {
     live: BTreeMap<GameId, Game>,
     unclaimed: BTreeMap<GameId, Unclaimed>,
     over: Tombstones,
+    finished: Finished,
     /// When a live game's count of answers is to be told.
     due: BTreeSet<(i64, GameId)>,
     rows_held: usize,
@@ -80,6 +82,7 @@ impl Partition {
             }
         }
         self.drop_unclaimed(sessions_at_us);
+        self.finished.forget_below(self.first_session());
         self.tell_counts(now_us, &mut out);
         out.finish(|game| self.live.get(&game).map(Game::view))
     }
@@ -100,12 +103,18 @@ impl Partition {
 
     pub(super) fn commit_point(&self, topic: Topic, next: i64) -> i64 {
         let first = if topic == Topic::Sessions {
-            self.live.values().map(Game::first_session).min()
+            self.first_session()
         } else {
             let live = self.live.values().filter_map(Game::first_score);
-            live.chain(self.unclaimed.values().map(|game| game.first_offset)).min()
+            let unclaimed = self.unclaimed.values().map(|game| game.first_offset);
+            live.chain(unclaimed).chain(self.finished.first_score()).min()
         };
         first.map_or(next, |first| first.min(next))
+    }
+
+    /// Where the oldest live game began.
+    fn first_session(&self) -> Option<i64> {
+        self.live.values().map(Game::first_session).min()
     }
 
     fn take_session(&mut self, record: &Record, session: &SessionsRecord, out: &mut Outbox) {
@@ -213,6 +222,9 @@ impl Partition {
             && let Some(game) = self.live.remove(&id)
         {
             self.rows_held -= game.rows_held();
+            if let Some(first_score) = game.first_score() {
+                self.finished.insert(game.first_session(), first_score);
+            }
             out.last_view(game.into_view());
             self.bury(id);
         }

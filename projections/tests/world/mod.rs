@@ -169,10 +169,7 @@ impl Script {
                 0..=2 => self.join(dice),
                 3 => {
                     let left = self.some_player(dice).into_iter().collect();
-                    self.session(
-                        dice,
-                        PresenceChanged { connected: vec![], disconnected: left, answered: vec![] },
-                    );
+                    self.session(dice, PresenceChanged { connected: vec![], disconnected: left, answered: vec![] });
                 }
                 4 => self.session(dice, CommandRejected { reason: CommandRejection::StaleQuestion }),
                 _ => {
