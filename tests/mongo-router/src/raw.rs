@@ -9,6 +9,7 @@ const SESSION_FIELDS: [&[u8]; 2] = [b"lsid", b"txnNumber"];
 
 /// BSON type of an embedded document.
 pub const KIND_DOCUMENT: u8 = 0x03;
+const KIND_ARRAY: u8 = 0x04;
 const KIND_DOUBLE: u8 = 0x01;
 const KIND_STRING: u8 = 0x02;
 const KIND_BOOL: u8 = 0x08;
@@ -93,6 +94,19 @@ pub fn first(document: &[u8]) -> Result<Element<'_>> {
     elements(document)?.next().unwrap_or(Err(RouterError::Malformed { reason: "empty command" }))
 }
 
+/// Whether a command leaves a cursor open for what is yet to come: a tailable find or a change stream.
+pub fn opens_tailable_cursor(command: &[u8]) -> Result<bool> {
+    if let Some(tailable) = find(command, "tailable")? {
+        return Ok(tailable.as_i64() != Some(0));
+    }
+    let Some(pipeline) = find(command, "pipeline")?.filter(|pipeline| pipeline.kind == KIND_ARRAY) else {
+        return Ok(false);
+    };
+    // A change stream is always the first stage.
+    let Some(stage) = elements(pipeline.value)?.next().transpose()? else { return Ok(false) };
+    Ok(stage.kind == KIND_DOCUMENT && first(stage.value).is_ok_and(|stage| stage.name == b"$changeStream"))
+}
+
 /// Appends `document` to `out` with its first field renamed to `name` and the session fields left out.
 pub fn rewrite_command(document: &[u8], name: &str, out: &mut Vec<u8>) -> Result<()> {
     let start = out.len();
@@ -172,7 +186,7 @@ fn value_length(kind: u8, bytes: &[u8]) -> Option<usize> {
         KIND_STRING | 0x0D | 0x0E => counted()?.checked_add(4),
         0x05 => counted()?.checked_add(5),
         0x0C => counted()?.checked_add(16),
-        KIND_DOCUMENT | 0x04 | 0x0F => counted().filter(|length| *length >= 5),
+        KIND_DOCUMENT | KIND_ARRAY | 0x0F => counted().filter(|length| *length >= 5),
         0x0B => {
             let pattern = bytes.iter().position(|byte| *byte == 0)? + 1;
             let options = bytes[pattern..].iter().position(|byte| *byte == 0)? + 1;
@@ -262,6 +276,16 @@ mod tests {
         let mut out = Vec::new();
         strip_session(&encode(&doc! {"listIndexes": "c", "lsid": {"id": 1}, "$db": "q"}), &mut out).unwrap();
         assert_eq!(decode(&out), doc! {"listIndexes": "c", "$db": "q"});
+    }
+
+    #[test]
+    fn knows_tailable_cursors() {
+        let tailable = |command: Document| opens_tailable_cursor(&encode(&command)).unwrap();
+        assert!(tailable(doc! {"aggregate": 1, "pipeline": [{"$changeStream": {}}, {"$match": {}}]}));
+        assert!(tailable(doc! {"find": "c", "tailable": true}));
+        assert!(!tailable(doc! {"find": "c", "tailable": false, "filter": {"tailable": true}}));
+        assert!(!tailable(doc! {"aggregate": "c", "pipeline": [{"$match": {"$changeStream": 1}}]}));
+        assert!(!tailable(doc! {"aggregate": "c", "pipeline": []}));
     }
 
     #[test]

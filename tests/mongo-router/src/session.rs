@@ -95,13 +95,7 @@ impl Session {
         let command = raw::first(request.body())?;
         let name = std::str::from_utf8(command.name)
             .map_err(|_| RouterError::Malformed { reason: "command name is not UTF-8" })?;
-        if raw::find(request.body(), "autocommit")?.is_some() {
-            return Err(RouterError::Refused {
-                code: 263,
-                name: "OperationNotSupportedInTransaction",
-                text: "this test router runs no multi-document transactions".into(),
-            });
-        }
+        refuse_unsafe(request.body())?;
         let route = Route::of(name).ok_or_else(|| RouterError::not_routed(name))?;
         if request.form == Form::Query && route != Route::Hello {
             return Err(RouterError::not_routed("commands other than hello over OP_QUERY"));
@@ -279,6 +273,23 @@ impl Session {
             }
         }
     }
+}
+
+/// Refuses what a mongod cannot do in the place of a mongos.
+fn refuse_unsafe(command: &[u8]) -> Result<()> {
+    let refuse = |code, name, text: &str| Err(RouterError::Refused { code, name, text: text.to_owned() });
+    if raw::find(command, "autocommit")?.is_some() {
+        return refuse(
+            263,
+            "OperationNotSupportedInTransaction",
+            "this test router runs no multi-document transactions",
+        );
+    }
+    // The shard that merges such a cursor aborts when another has nothing new yet.
+    if raw::opens_tailable_cursor(command)? {
+        return refuse(115, "CommandNotSupported", "this test router keeps no tailable cursors and change streams");
+    }
+    Ok(())
 }
 
 /// The code of a reply that says the whole command failed.
