@@ -14,15 +14,15 @@ port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # The members of shard a or b, or of config, as NAME/HOST:PORT,HOST:PORT.
 replica_set() {
-  local set=$1 server members=()
+  local set=$1 server addresses=()
   for server in "${SERVERS[@]}"; do
     case $server in
-      mongo-config) [[ $set != config ]] || members+=("127.0.0.1:$(port_of "$server")") ;;
-      mongo-"$set"-*) members+=("127.0.0.1:$(port_of "$server")") ;;
+      mongo-config) [[ $set != config ]] || addresses+=("127.0.0.1:$(port_of "$server")") ;;
+      mongo-"$set"-*) addresses+=("127.0.0.1:$(port_of "$server")") ;;
     esac
   done
   local IFS=,
-  printf '%s/%s\n' "$set" "${members[*]}"
+  printf '%s/%s\n' "$set" "${addresses[*]}"
 }
 
 write_kafka_properties() {
