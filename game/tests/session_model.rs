@@ -89,8 +89,8 @@ struct World {
     inputs: Vec<Input>,
     log: Vec<AnyEvent>,
     now_us: i64,
-    /// What each lane said last of which question, and the lanes' position.
-    said: BTreeMap<(u16, QuestionNo), ScoresRecord>,
+    /// What the lanes have counted, oldest first, and their position.
+    counted: Vec<ScoresRecord>,
     position: i64,
     to_report: BTreeSet<(u16, QuestionNo)>,
 }
@@ -103,7 +103,7 @@ impl World {
             inputs: Vec::new(),
             log: Vec::new(),
             now_us: START_US,
-            said: BTreeMap::new(),
+            counted: Vec::new(),
             position: 0,
             to_report: BTreeSet::new(),
         };
@@ -118,9 +118,8 @@ impl World {
             Op::Joins(bodies) => self.take_new(bodies.iter().cloned().map(Input::Join).collect()),
             Op::Count(lane, more) => self.count(*lane, *more),
             Op::CountAgain(lane) => {
-                let again: Vec<_> =
-                    self.said.iter().filter(|((of, _), _)| of == lane).map(|(_, record)| record.clone()).collect();
-                for record in again {
+                let again: Vec<_> = self.counted.iter().filter(|record| record.lane == *lane).cloned().collect();
+                for record in again.into_iter().rev().take(3) {
                     self.take_new(vec![Input::Scores(record)]);
                 }
             }
@@ -152,12 +151,12 @@ impl World {
             return;
         };
         self.position += 1;
-        let before = self.said.get(&(lane, question)).map_or(0, |record| record.counts.scored);
+        let newest = self.counted.iter().rfind(|record| record.lane == lane && record.question == question);
+        let before = newest.map_or(0, |record| record.counts.scored);
         // Every third answer is late: it is an answer all the same.
         let late = (before + more) / 3;
-        let mut record = counted(lane, question, self.position, before + more, late);
-        record.counts.scored = before + more;
-        self.said.insert((lane, question), record.clone());
+        let record = counted(lane, question, self.position, before + more, late);
+        self.counted.push(record.clone());
         self.take_new(vec![Input::Scores(record)]);
     }
 
