@@ -4,6 +4,7 @@
 //! the registry are awaited as tasks of the surrounding runtime; transactions and restores block, so
 //! each has a thread of its own.
 
+mod commits;
 mod consumer;
 mod effects;
 mod poll;

@@ -82,6 +82,9 @@ pub const TRANSACTION_HUNG: Duration = Duration::from_secs(60);
 /// When the group gives a silent member's partitions to others, ms.
 pub const SESSION_TIMEOUT_MS: u32 = 6_000;
 
+/// The same on the embedded cluster, ms. It must be longer than the 3 s for which that holds back the first join.
+pub const EMBEDDED_SESSION_TIMEOUT_MS: u32 = 4_000;
+
 /// How often a member says that it lives, ms.
 pub const HEARTBEAT_MS: u32 = 2_000;
 

@@ -1,8 +1,8 @@
 //! The group's consumer: its options, and its callbacks, which only take down what happened.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::Instant;
 
@@ -18,7 +18,9 @@ use tracing::{debug, warn};
 use super::GroupError;
 use crate::config::KafkaConfig;
 use crate::group::event::TopicPartition;
-use crate::group::limits::{HEARTBEAT_MS, POLL_INTERVAL_MS_MAX, SESSION_TIMEOUT_MS, TOPICS_WAIT};
+use crate::group::limits::{
+    EMBEDDED_SESSION_TIMEOUT_MS, HEARTBEAT_MS, POLL_INTERVAL_MS_MAX, SESSION_TIMEOUT_MS, TOPICS_WAIT,
+};
 use crate::processor::{Delivery, GroupSpec};
 
 /// What a callback took down.
@@ -29,8 +31,6 @@ pub(super) enum Called {
     Revoke(TopicPartitionList),
     /// The group has taken partitions already.
     Lost(TopicPartitionList),
-    /// A commit was answered.
-    Commit(KafkaResult<()>),
 }
 
 /// Takes down what librdkafka calls back while the consumer is polled.
@@ -80,11 +80,6 @@ impl ConsumerContext for Callbacks {
             false => Called::Revoke(tpl.clone()),
         });
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let each = || offsets.elements().iter().try_for_each(|element| element.error());
-        self.push(Called::Commit(result.and_then(|()| each())));
-    }
 }
 
 /// The assign or unassign call that librdkafka waits for after a rebalance event.
@@ -104,7 +99,8 @@ fn answer(
 
 /// The consumer of one member.
 pub(super) struct GroupConsumer {
-    pub(super) inner: BaseConsumer<Callbacks>,
+    /// Shared with the thread that commits.
+    pub(super) inner: Arc<BaseConsumer<Callbacks>>,
     group: &'static str,
     cooperative: bool,
 }
@@ -120,7 +116,7 @@ impl GroupConsumer {
             config(kafka, spec, cooperative).create_with_context(callbacks);
         let mut inner = created.map_err(|source| GroupError::Kafka { group: spec.id, source })?;
         inner.set_nonempty_callback(move || waker.unpark());
-        Ok(Self { inner, group: spec.id, cooperative })
+        Ok(Self { inner: Arc::new(inner), group: spec.id, cooperative })
     }
 
     /// Joins the group when all its topics are there.
@@ -200,14 +196,20 @@ pub(super) fn offset_list(offsets: &[(Topic, i32, i64)]) -> KafkaResult<TopicPar
 
 /// What a member adds to the options of every consumer.
 fn config(kafka: &KafkaConfig, spec: &GroupSpec, cooperative: bool) -> ClientConfig {
+    // The embedded cluster waits for almost a session timeout at each rebalance, and its members
+    // share one process.
+    let (session_ms, heartbeat_ms) = match kafka.embedded {
+        true => (EMBEDDED_SESSION_TIMEOUT_MS, EMBEDDED_SESSION_TIMEOUT_MS / 4),
+        false => (SESSION_TIMEOUT_MS, HEARTBEAT_MS),
+    };
     let mut config = kafka.consumer();
     config
         .set("group.id", spec.id)
         .set("group.protocol", "classic")
         .set("auto.offset.reset", "earliest")
         .set("partition.assignment.strategy", if cooperative { "cooperative-sticky" } else { "range" })
-        .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
-        .set("heartbeat.interval.ms", HEARTBEAT_MS.to_string())
+        .set("session.timeout.ms", session_ms.to_string())
+        .set("heartbeat.interval.ms", heartbeat_ms.to_string())
         .set("max.poll.interval.ms", POLL_INTERVAL_MS_MAX.to_string())
         .set("enable.partition.eof", "false");
     config

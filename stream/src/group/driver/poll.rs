@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quiz_schemas::Topic;
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::commits::Committer;
 use super::consumer::{Called, GroupConsumer, number_list, offset_list, topic_partitions};
 use super::effects::Effects;
 use super::restore::Restorer;
@@ -53,6 +54,7 @@ impl<P: Processor> Starter<P> {
         let restores = transactional || spec.restores_from.is_some();
         let restorer = restores.then(|| Restorer::start(&self.setup, spec, outbox.clone())).transpose()?;
         let consumer = GroupConsumer::new(&self.setup.kafka, &spec, thread::current())?;
+        let committer = Committer::start(spec.id, Arc::clone(&consumer.inner), outbox.clone())?;
         consumer.join(&spec, || self.shutdown.is_cancelled())?;
         info!(group = spec.id, instance = self.setup.instance, "joined");
         let clock = Clock::start();
@@ -62,6 +64,7 @@ impl<P: Processor> Starter<P> {
             machine: Machine::new(self.processor, Arc::clone(&self.setup.codec), seed),
             effects: Effects { store: self.store, setup: self.setup, runtime: self.runtime, outbox, group: spec.id },
             consumer,
+            committer,
             transactor,
             restorer,
             clock,
@@ -80,6 +83,7 @@ struct Member<P: Processor> {
     machine: Machine<P>,
     effects: Effects<P>,
     consumer: GroupConsumer,
+    committer: Committer,
     transactor: Option<Transactor>,
     restorer: Option<Restorer>,
     clock: Clock,
@@ -102,6 +106,8 @@ impl<P: Processor> Member<P> {
         let result = self.turn_until_stopped();
         // Leaves the group, and gives back at once what is still owned.
         self.consumer.inner.context().close();
+        self.inbox.close();
+        self.committer.join();
         drop(self.consumer);
         info!(group = self.spec.id, "left");
         result
@@ -199,11 +205,6 @@ impl<P: Processor> Member<P> {
                 self.handle(Event::Lost(partitions));
                 self.consumer.unassign(&tpl)?;
             }
-            Called::Commit(Ok(())) => self.handle(Event::Committed),
-            Called::Commit(Err(err)) => {
-                debug!(group = self.spec.id, %err, "a commit failed");
-                self.handle(Event::CommitFailed);
-            }
         }
         Ok(())
     }
@@ -279,9 +280,8 @@ impl<P: Processor> Member<P> {
     }
 
     fn commit(&mut self, offsets: &[(Topic, i32, i64)]) {
-        let result = offset_list(offsets).and_then(|tpl| self.consumer.inner.commit(&tpl, CommitMode::Async));
-        if let Err(err) = result {
-            debug!(group = self.spec.id, %err, "a commit was not taken");
+        let taken = offset_list(offsets).is_ok_and(|tpl| self.committer.commit(tpl));
+        if !taken {
             self.handle(Event::CommitFailed);
         }
     }
