@@ -81,7 +81,12 @@ pub enum Mark {
     /// The question takes no more answers.
     Stopped(QuestionNo),
     /// The socket is greeted with this question's board and lacks the player's own outcome.
-    OutcomeMissing(QuestionNo),
+    OutcomeMissing {
+        /// Which question.
+        question: QuestionNo,
+        /// Players on its board.
+        players: i32,
+    },
     /// The player was removed.
     Kicked,
     /// The game is over.
@@ -134,8 +139,8 @@ pub enum Input<'a> {
     Unreadable(Close),
     /// The answer to [`Action::Resolve`]; the driver brings the id that a new player gets.
     Resolved {
-        /// Where the PIN leads, or nowhere; an error when nobody knows.
-        target: Result<Option<PinTarget>, Unavailable>,
+        /// Where the PIN leads, or nowhere.
+        target: Result<Option<PinTarget>, Unresolved>,
         /// A random id.
         player: PlayerId,
     },
@@ -154,6 +159,15 @@ pub enum Input<'a> {
     Tick,
     /// The driver wants the socket closed.
     Evict(Close),
+}
+
+/// Why a PIN was not looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unresolved {
+    /// The store did not answer.
+    Unavailable,
+    /// The client's address has joined too often.
+    RateLimited,
 }
 
 /// Something did not answer in time or said that it cannot now.
@@ -220,6 +234,8 @@ pub enum Action {
         seat: Arc<Seat>,
         /// Of which question.
         question: QuestionNo,
+        /// Players on its board.
+        players: i32,
     },
     /// Close the socket. Nothing follows.
     Close(Close),
@@ -296,7 +312,8 @@ impl Connection {
 
     /// Takes an input; appends what is to be done to `out`.
     pub fn on(&mut self, around: &Surroundings, input: Input<'_>, now: Now, out: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Closed) {
+        // What became of an answer still counts when the socket is closed: the log is told of it.
+        if matches!(self.phase, Phase::Closed) && !matches!(input, Input::Appended { .. }) {
             return;
         }
         match input {
@@ -306,7 +323,7 @@ impl Connection {
                 self.within_rate(now, None, out);
             }
             Input::Unreadable(close) | Input::Evict(close) => self.close(close, out),
-            Input::Resolved { target, player } => self.on_resolved(target, player, out),
+            Input::Resolved { target, player } => self.on_resolved(around, target, player, now, out),
             Input::Game(mark) => self.on_mark(around, mark, now, out),
             Input::Appended { ticket, result } => self.on_appended(around, ticket, result, now, out),
             Input::Outcome(Some(outcome)) => send(ServerMessage::Outcome(outcome), out),
@@ -338,6 +355,18 @@ impl Connection {
             Phase::Player(seat) | Phase::Joining { seat, .. } => Some(seat),
             _ => self.undecided.as_ref(),
         }
+    }
+
+    /// Whether a player or a host is in a game.
+    #[must_use]
+    pub fn is_seated(&self) -> bool {
+        matches!(self.phase, Phase::Player(_) | Phase::Host(_))
+    }
+
+    /// Whether the game is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     /// What the log must be told when the socket has gone, if this was the player's last one.
@@ -406,11 +435,7 @@ impl Connection {
                     shown.accepting = false;
                 }
             }
-            Mark::OutcomeMissing(question) => {
-                if let Phase::Player(seat) = &self.phase {
-                    out.push(Action::LoadOutcome { seat: Arc::clone(seat), question: *question });
-                }
-            }
+            Mark::OutcomeMissing { question, players } => self.on_outcome_missing(*question, *players, out),
             Mark::Kicked => {
                 send(ServerMessage::Kicked, out);
                 self.close(Close::Kicked, out);
@@ -422,6 +447,14 @@ impl Connection {
                 }
             }
         }
+    }
+
+    fn on_outcome_missing(&mut self, question: QuestionNo, players: i32, out: &mut Vec<Action>) {
+        let Phase::Player(seat) = &self.phase else { return };
+        out.push(Action::LoadOutcome { seat: Arc::clone(seat), question, players });
+        // The question itself was never before this socket; it is known to be closed.
+        let kind = QuestionKind::Unknown;
+        self.shown.get_or_insert(Shown { question, kind, options: 0, accepting: false });
     }
 
     fn on_appended(
@@ -442,7 +475,9 @@ impl Connection {
             }
             Ticket::Command(id) => {
                 self.commands_in_flight = self.commands_in_flight.saturating_sub(1);
-                host::on_command_appended(id, result, out);
+                if matches!(self.phase, Phase::Host(_)) {
+                    host::on_command_appended(id, result, out);
+                }
             }
         }
     }
@@ -450,7 +485,7 @@ impl Connection {
     fn on_presence_appended(&mut self, result: Result<Position, Unavailable>, now: Now) {
         if result.is_ok() {
             self.presence_tries = 0;
-        } else if self.presence_tries < PRESENCE_TRIES_MAX {
+        } else if self.presence_tries < PRESENCE_TRIES_MAX && matches!(self.phase, Phase::Player(_)) {
             self.presence_retry_ms = Some(now.mono_ms + PRESENCE_RETRY_MS);
         }
     }
@@ -479,6 +514,7 @@ impl Connection {
             self.undecided = Some(Arc::clone(seat));
         }
         self.phase = Phase::Closed;
+        self.presence_retry_ms = None;
         out.push(Action::Close(close));
     }
 }

@@ -1,6 +1,19 @@
 //! The edge: sockets, HTTP and fan-out. Stateless: what it knows it can load again (I3).
 
+mod admission;
+pub mod clock;
+pub mod config;
 pub mod connection;
+mod edge;
+pub mod games;
+pub mod http;
 pub mod limits;
+mod lookup;
 pub mod protocol;
+mod serve;
+mod socket;
+mod telemetry;
 pub mod token;
+
+pub use config::EdgeConfig;
+pub use serve::{EdgeError, EdgeSetup, KafkaCheck, MetricsRender, serve};

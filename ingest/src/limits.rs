@@ -34,3 +34,72 @@ pub const PRESENCE_TRIES_MAX: u32 = 3;
 const _: () = assert!(PING_INTERVAL_MS < PONG_WAIT_MS);
 const _: () = assert!(APPEND_WAIT_MS < JOIN_WAIT_MS);
 const _: () = assert!(RATE_BURST >= RATE_PER_S && 1000 % RATE_PER_S == 0);
+
+/// Deliveries that wait in one socket's mailbox; one more evicts the socket.
+pub const MAILBOX_MAX: usize = 64;
+/// Commands and records that wait for one game's task.
+pub const GAME_COMMANDS_MAX: usize = 1_024;
+/// Games that one edge holds.
+pub const GAMES_MAX: usize = 10_000;
+/// How long a game may have no view in the store before those who wait are told, ms.
+pub const VIEW_WAIT_MS: u64 = 5_000;
+/// Between two looks for a view, ms.
+pub const VIEW_POLL_MS: u64 = 50;
+/// Between two tries to have a partition read, ms.
+pub const TAIL_RETRY_MS: u64 = 500;
+/// Players are told of the lobby this often at most, ms.
+pub const LOBBY_INTERVAL_MS: u64 = 250;
+/// How long after a game is loaded a question may be old news, ms.
+pub const CATCH_UP_MS: u64 = 5_000;
+/// How old a question may be and still be news while the edge catches up, µs.
+pub const FRESH_US_MAX: i64 = 2_000_000;
+/// Addresses whose rates are remembered; beyond that nobody new is let in until some are forgotten.
+pub const ADDRESSES_MAX: usize = 200_000;
+/// Between two clean-ups of remembered addresses, ms.
+pub const FORGET_INTERVAL_MS: u64 = 30_000;
+/// PINs in the cache.
+pub const PINS_CACHED_MAX: u64 = 20_000;
+/// How long a PIN's game is remembered, ms.
+pub const PIN_HIT_MS: u64 = 60_000;
+/// How long it is remembered that a PIN leads nowhere, ms.
+pub const PIN_MISS_MS: u64 = 1_000;
+/// Lanes' standings in the cache.
+pub const STANDINGS_CACHED_MAX: u64 = 256;
+/// Between two looks for standings that are due, ms.
+pub const STANDINGS_POLL_MS: u64 = 500;
+/// Looks for standings that are due.
+pub const STANDINGS_TRIES_MAX: u32 = 6;
+/// How long a look-up of a PIN may take, ms.
+pub const LOOKUP_WAIT_MS: u64 = 3_000;
+/// How long a socket may take to accept what it is sent before it is too slow, ms.
+pub const SEND_WAIT_MS: u64 = 5_000;
+/// How long a closed socket may take to say goodbye, ms.
+pub const CLOSE_WAIT_MS: u64 = 1_000;
+/// Deliveries that are written together before the socket is flushed.
+pub const DELIVERY_BATCH_MAX: usize = 16;
+/// What a socket reads at once, bytes; the library's own 128 KiB would be 13 GB at 100,000 sockets.
+pub const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// What a socket collects before it writes, bytes.
+pub const WRITE_BUFFER_BYTES: usize = 4 * 1024;
+/// What a socket may hold unwritten, bytes; above the largest greeting.
+pub const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
+/// The largest HTTP body, bytes.
+pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How long a PIN is reserved, s.
+pub const PIN_LIFE_S: i64 = 12 * 3600;
+/// Random PINs tried for one game.
+pub const PIN_TRIES_MAX: u32 = 32;
+/// Players that one lane takes.
+pub const LANE_PLAYERS_MAX: i32 = 2_000;
+/// How many players a game admits unless its creator says otherwise.
+pub const CAPACITY_DEFAULT: i32 = 2_000;
+/// How long an HTTP request may take, ms.
+pub const REQUEST_WAIT_MS: u64 = 15_000;
+
+const _: () = assert!(WRITE_BUFFER_BYTES + 64 * 1024 < WRITE_BUFFER_BYTES_MAX);
+/// Tries to log that a player's socket is gone.
+pub const DISCONNECT_TRIES_MAX: u32 = 3;
+/// How long `/readyz` waits for Kafka, ms.
+pub const READY_WAIT_MS: u64 = 2_000;
+/// How long the last appends may take when the edge stops, ms.
+pub const FLUSH_WAIT_MS: u64 = 1_000;

@@ -72,16 +72,15 @@ impl Connection {
         submission: SubmissionId,
         out: &mut Vec<Action>,
     ) {
-        let Phase::Player(seat) = &self.phase else { return };
-        let seat = Arc::clone(seat);
-        match result {
-            Ok(acked) => {
-                // Appends of one socket may complete out of order; what counts is the latest question.
-                if self.acked.is_none_or(|last| last.question <= acked.question) {
-                    self.acked = Some(acked);
-                }
-                send_ack(around, &seat, acked, out);
+        if let Ok(acked) = result {
+            // Appends of one socket may complete out of order; what counts is the latest question.
+            if self.acked.is_none_or(|last| last.question <= acked.question) {
+                self.acked = Some(acked);
             }
+        }
+        let Phase::Player(seat) = &self.phase else { return };
+        match result {
+            Ok(acked) => send_ack(around, seat, acked, out),
             Err(Unavailable) => {
                 let replying = Replying { submission: Some(submission), id: None };
                 let error = ErrorMessage::new(ErrorCode::Unavailable, replying);

@@ -29,8 +29,10 @@ impl Connection {
 
     pub(super) fn on_resolved(
         &mut self,
-        target: Result<Option<PinTarget>, Unavailable>,
+        around: &Surroundings,
+        target: Result<Option<PinTarget>, Unresolved>,
         player: PlayerId,
+        now: Now,
         out: &mut Vec<Action>,
     ) {
         let Phase::Resolving { nickname } = &mut self.phase else { return };
@@ -38,13 +40,30 @@ impl Connection {
         self.phase = Phase::New;
         match target {
             Ok(Some(PinTarget { game, lanes })) => {
-                let again = self.undecided.take().filter(|seat| seat.game == game && seat.nickname == nickname);
-                let seat = again.unwrap_or_else(|| Arc::new(Seat { game, player, nickname, lanes }));
+                let seat = self.take_seat(around, Seat { game, player, nickname, lanes }, now, out);
                 out.push(Action::Attach { game, role: Role::Joiner(seat.player) });
                 self.phase = Phase::Attaching(Intent::Join(seat));
             }
             Ok(None) => refuse(ErrorCode::PinNotFound, Replying::default(), out),
-            Err(Unavailable) => unavailable(out),
+            Err(Unresolved::Unavailable) => unavailable(out),
+            Err(Unresolved::RateLimited) => {
+                let error = ErrorMessage::new(ErrorCode::RateLimited, Replying::default());
+                send_error(error.retry_after(JOIN_RETRY_AFTER_MS), out);
+            }
+        }
+    }
+
+    /// The seat to ask for: the undecided one when it is for the same game and name. An undecided
+    /// one that is given up may have been admitted, so the log is told that nobody sits there.
+    fn take_seat(&mut self, around: &Surroundings, wanted: Seat, now: Now, out: &mut Vec<Action>) -> Arc<Seat> {
+        match self.undecided.take() {
+            Some(seat) if seat.game == wanted.game && seat.nickname == wanted.nickname => seat,
+            Some(seat) => {
+                let event = self.gone(around, &seat, now.wall_us);
+                out.push(Action::Append { ticket: Ticket::Presence, event: Box::new(event) });
+                Arc::new(wanted)
+            }
+            None => Arc::new(wanted),
         }
     }
 

@@ -1,0 +1,71 @@
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use quiz_schemas::QuestionNo;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::{Mark, Role};
+use crate::limits::MAILBOX_MAX;
+
+/// Names a socket of this process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SocketId(pub u64);
+
+/// One thing that a socket is told. Shared by all sockets that are told it.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The frame to send, if any, encoded once.
+    pub text: Option<Utf8Bytes>,
+    /// What the socket's machine must know of it.
+    pub mark: Mark,
+    /// Set when the frame puts a question before the player.
+    pub clock: Option<QuestionClock>,
+}
+
+/// From when a player's time for a question runs.
+#[derive(Clone, Copy, Debug)]
+pub struct QuestionClock {
+    /// The question.
+    pub question: QuestionNo,
+    /// None: from the write to the socket. Else the socket was greeted with it, and the time runs
+    /// from when the edge first saw it, or by the wall clock since it opened when that is longer.
+    pub greeted: Option<Greeted>,
+}
+
+/// See [`QuestionClock::greeted`].
+#[derive(Clone, Copy, Debug)]
+pub struct Greeted {
+    /// When this edge first saw the question.
+    pub seen: Instant,
+    /// When the session worker opened it, µs since 1970.
+    pub opened_at_us: i64,
+}
+
+/// A socket as it attaches to a game.
+#[derive(Debug)]
+pub struct Attach {
+    /// Which socket.
+    pub socket: SocketId,
+    /// As what.
+    pub role: Role,
+    /// Where the game talks to it.
+    pub mailbox: mpsc::Sender<Arc<Delivery>>,
+    /// Cancelled when the mailbox overflows: the socket is too slow.
+    pub evict: CancellationToken,
+}
+
+/// A new bounded mailbox.
+#[must_use]
+pub fn mailbox() -> (mpsc::Sender<Arc<Delivery>>, mpsc::Receiver<Arc<Delivery>>) {
+    mpsc::channel(MAILBOX_MAX)
+}
+
+impl Delivery {
+    /// A mark without a frame.
+    #[must_use]
+    pub fn mark(mark: Mark) -> Arc<Self> {
+        Arc::new(Self { text: None, mark, clock: None })
+    }
+}

@@ -1,0 +1,100 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::Problem;
+use crate::config::EdgeConfig;
+use crate::edge::Edge;
+use crate::limits::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES, WRITE_BUFFER_BYTES_MAX};
+use crate::protocol::{FRAME_BYTES_MAX, SUBPROTOCOL};
+use crate::socket;
+
+/// When a client that found the edge full or leaving may try again, s.
+const RETRY_AFTER_S: u32 = 2;
+
+/// `GET /v1/ws`.
+pub(super) async fn upgrade(
+    State(edge): State<Arc<Edge>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|rejection| {
+        Problem::new(rejection.into_response().status(), "not_a_websocket").detail("this is a WebSocket endpoint")
+    })?;
+    if !upgrade.requested_protocols().any(|offered| offered == SUBPROTOCOL) {
+        let detail = format!("ask for the subprotocol {SUBPROTOCOL}");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "subprotocol_required").detail(detail));
+    }
+    if !is_welcome(&headers, &edge.config) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "origin_refused"));
+    }
+    if edge.draining.is_cancelled() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining").retry_after(RETRY_AFTER_S));
+    }
+    let Some(place) = edge.seat() else {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "edge_full").retry_after(RETRY_AFTER_S));
+    };
+    let address = edge.address(peer.ip(), &headers);
+    let tracked = edge.sockets.token();
+    let response = upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .max_message_size(FRAME_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .on_upgrade(move |socket| async move {
+            socket::serve(edge, socket, address, place).await;
+            drop(tracked);
+        });
+    Ok(response)
+}
+
+/// Whether a page of this origin may connect: a browser sends a user's requests from any page that
+/// the user visits, and says from which.
+fn is_welcome(headers: &HeaderMap, config: &EdgeConfig) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return config.allow_missing_origin;
+    };
+    let Ok(origin) = origin.to_str() else { return false };
+    if config.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let from = origin.split_once("://").and_then(|(_, authority)| authority.parse::<Authority>().ok());
+    matches!((host, from), (Some(host), Some(from)) if host == from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_ours_or_listed() {
+        let mut config = EdgeConfig::new([1; 32]);
+        config.allowed_origins = vec!["https://school.example".into()];
+        let welcome = |origin: Option<&str>, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            is_welcome(&headers, &config)
+        };
+        assert!(welcome(None, "quiz.example"));
+        assert!(welcome(Some("https://quiz.example"), "quiz.example"));
+        assert!(welcome(Some("http://Quiz.example:8080"), "quiz.example:8080"));
+        assert!(welcome(Some("https://school.example"), "quiz.example"));
+        assert!(!welcome(Some("https://evil.example"), "quiz.example"));
+        assert!(!welcome(Some("https://quiz.example:444"), "quiz.example"));
+        assert!(!welcome(Some("https://quiz.example.evil.example"), "quiz.example"));
+        assert!(!welcome(Some("null"), "quiz.example"));
+    }
+}

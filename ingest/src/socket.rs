@@ -1,0 +1,302 @@
+//! Drives one socket: its machine decides, this carries out. The clocks and dice are here.
+
+mod work;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
+use futures::stream::FuturesUnordered;
+use futures::{SinkExt, StreamExt, future::BoxFuture};
+use quiz_schemas::GameId;
+use rand::Rng;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::wall_us;
+use crate::connection::{Action, Connection, Input, Mark, NotAttached, Now};
+use crate::edge::{Edge, Place};
+use crate::games::{Delivery, QuestionClock, SocketId};
+use crate::limits::{CLOSE_WAIT_MS, DELIVERY_BATCH_MAX, SEND_WAIT_MS};
+use crate::protocol::{Close, ErrorCode, ServerMessage};
+use crate::telemetry;
+use work::Report;
+
+/// One open socket.
+pub(crate) struct Socket {
+    edge: Arc<Edge>,
+    socket: WebSocket,
+    machine: Connection,
+    id: SocketId,
+    address: IpAddr,
+    opened: Instant,
+    /// Cancelled by the game when the mailbox overflows, and by the edge when it stops.
+    evict: CancellationToken,
+    mailbox: Option<mpsc::Receiver<Arc<Delivery>>>,
+    game: Option<GameId>,
+    clock: Option<(QuestionClock, Instant)>,
+    work: FuturesUnordered<BoxFuture<'static, Report>>,
+    actions: Vec<Action>,
+    drain_at: Option<Instant>,
+    ending: Option<Ending>,
+}
+
+/// How a socket ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    /// The edge closes it.
+    Close(Close),
+    /// The client has.
+    Lost,
+}
+
+enum Event {
+    Evicted,
+    DrainDue,
+    Report(Report),
+    Delivery(Option<Arc<Delivery>>),
+    Frame(Option<Result<Message, axum::Error>>),
+    Tick,
+}
+
+/// Serves a socket until it is closed. The place is kept for as long.
+pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, place: Place) {
+    let opened = Instant::now();
+    let machine = Connection::new(Now { wall_us: wall_us(), mono_ms: 0, elapsed_us: 0 });
+    let socket = Socket {
+        id: edge.next_socket(),
+        evict: edge.draining.child_token(),
+        edge,
+        socket,
+        machine,
+        address,
+        opened,
+        mailbox: None,
+        game: None,
+        clock: None,
+        work: FuturesUnordered::new(),
+        actions: Vec::new(),
+        drain_at: None,
+        ending: None,
+    };
+    socket.run().await;
+    drop(place);
+}
+
+impl Socket {
+    async fn run(mut self) {
+        let ending = loop {
+            if let Some(ending) = self.ending {
+                break ending;
+            }
+            let event = self.next().await;
+            self.on_event(event).await;
+        };
+        self.finish(ending).await;
+    }
+
+    async fn next(&mut self) -> Event {
+        let tick_at = self.opened + Duration::from_millis(self.machine.next_tick_ms());
+        let drain_at = self.drain_at;
+        tokio::select! {
+            () = self.evict.cancelled(), if drain_at.is_none() => Event::Evicted,
+            () = sleep_until(drain_at.unwrap_or(tick_at)), if drain_at.is_some() && !self.machine.is_waiting() => {
+                Event::DrainDue
+            }
+            Some(report) = self.work.next(), if !self.work.is_empty() => Event::Report(report),
+            delivery = receive(&mut self.mailbox), if self.mailbox.is_some() => Event::Delivery(delivery),
+            frame = self.socket.recv() => Event::Frame(frame),
+            () = sleep_until(tick_at) => Event::Tick,
+        }
+    }
+
+    async fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Evicted if self.edge.draining.is_cancelled() => self.drain(),
+            Event::Evicted => self.input(Input::Evict(Close::TooSlow)),
+            Event::DrainDue => self.input(Input::Evict(Close::Draining)),
+            Event::Report(report) => self.on_report(report),
+            Event::Delivery(Some(delivery)) => return self.deliver(delivery).await,
+            Event::Delivery(None) => self.on_mailbox_closed(),
+            Event::Frame(frame) => self.on_frame(frame),
+            Event::Tick => self.input(Input::Tick),
+        }
+        self.carry_out().await;
+        self.flush().await;
+    }
+
+    /// Sockets go one after the other over the window, so that they do not all come to the next
+    /// edge at once.
+    fn drain(&mut self) {
+        let window_ms = u64::try_from(self.edge.config.drain_window.as_millis()).unwrap_or(u64::MAX);
+        let wait_ms = rand::rng().random_range(0..=window_ms);
+        self.drain_at = Some(Instant::now() + Duration::from_millis(wait_ms));
+    }
+
+    fn now(&self) -> Now {
+        let mono_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let wall_us = wall_us();
+        Now { wall_us, mono_ms, elapsed_us: self.elapsed_us(wall_us) }
+    }
+
+    fn elapsed_us(&self, wall_us: i64) -> i64 {
+        let Some((clock, written)) = self.clock else { return 0 };
+        let micros = |since: Instant| i64::try_from(since.elapsed().as_micros()).unwrap_or(i64::MAX);
+        match clock.greeted {
+            None => micros(written),
+            Some(greeted) => micros(greeted.seen).max(wall_us - greeted.opened_at_us),
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        let now = self.now();
+        self.machine.on(&self.edge.around, input, now, &mut self.actions);
+    }
+
+    fn on_frame(&mut self, frame: Option<Result<Message, axum::Error>>) {
+        match frame {
+            Some(Ok(Message::Text(text))) => self.input(Input::Text(&text)),
+            Some(Ok(Message::Binary(_))) => self.input(Input::Unreadable(Close::Binary)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.input(Input::Control),
+            Some(Ok(Message::Close(_))) | None => self.ending = Some(Ending::Lost),
+            Some(Err(error)) => match unreadable(error) {
+                Some(close) => self.input(Input::Unreadable(close)),
+                None => self.ending = Some(Ending::Lost),
+            },
+        }
+    }
+
+    fn on_mailbox_closed(&mut self) {
+        self.mailbox = None;
+        if self.machine.is_seated() {
+            self.input(Input::Evict(Close::TooSlow));
+        } else {
+            self.input(Input::Game(&Mark::NotAttached(NotAttached::Unavailable)));
+        }
+    }
+
+    /// Writes what the game says, a batch at a time, and starts the clock of a question when it
+    /// is written.
+    async fn deliver(&mut self, first: Arc<Delivery>) {
+        let mut clock = None;
+        let mut next = Some(first);
+        let mut left = DELIVERY_BATCH_MAX;
+        while let Some(delivery) = next.take() {
+            if let Some(text) = &delivery.text {
+                self.write(Message::Text(text.clone())).await;
+            }
+            clock = delivery.clock.or(clock);
+            self.input(Input::Game(&delivery.mark));
+            self.carry_out().await;
+            left -= 1;
+            if left > 0 && self.ending.is_none() {
+                next = self.mailbox.as_mut().and_then(|mailbox| mailbox.try_recv().ok());
+            }
+        }
+        self.flush().await;
+        if let Some(clock) = clock {
+            self.clock = Some((clock, Instant::now()));
+        }
+    }
+
+    async fn carry_out(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Send(message) => {
+                    count(&message);
+                    self.write(Message::Text(Utf8Bytes::from(message.to_json()))).await;
+                }
+                Action::Ping => self.write(Message::Ping(Bytes::new())).await,
+                Action::Attach { game, role } => self.attach(game, role),
+                Action::Close(close) => self.ending = self.ending.or(Some(Ending::Close(close))),
+                other => self.start(other),
+            }
+        }
+        self.actions = actions;
+    }
+
+    async fn write(&mut self, message: Message) {
+        if self.ending.is_some() {
+            return;
+        }
+        match timeout(Duration::from_millis(SEND_WAIT_MS), self.socket.feed(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => self.ending = Some(Ending::Lost),
+            Err(_) => self.ending = Some(Ending::Close(Close::TooSlow)),
+        }
+    }
+
+    async fn flush(&mut self) {
+        if self.ending == Some(Ending::Lost) {
+            return;
+        }
+        match timeout(Duration::from_millis(SEND_WAIT_MS), self.socket.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => self.ending = Some(Ending::Lost),
+            Err(_) => self.ending = Some(Ending::Close(Close::TooSlow)),
+        }
+    }
+
+    /// Says goodbye: the log first, so that a player who comes back elsewhere is not counted out
+    /// behind their return; then the client.
+    async fn finish(mut self, ending: Ending) {
+        self.settle().await;
+        let gone = self.leave().await;
+        if let Ending::Close(close) = ending {
+            telemetry::evicted(close);
+            tracing::debug!(socket = self.id.0, reason = close.reason(), "socket closed");
+            self.say_goodbye(close).await;
+        }
+        if let Some(gone) = gone {
+            gone.await;
+        }
+    }
+
+    async fn say_goodbye(&mut self, close: Close) {
+        let frame = CloseFrame { code: close.code(), reason: Utf8Bytes::from_static(close.reason()) };
+        let goodbye = async {
+            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
+                // To drop the socket with unread bytes would reset the connection and lose the frame.
+                while let Some(Ok(_)) = self.socket.recv().await {}
+            }
+        };
+        let _ = timeout(Duration::from_millis(CLOSE_WAIT_MS), goodbye).await;
+    }
+}
+
+async fn receive(mailbox: &mut Option<mpsc::Receiver<Arc<Delivery>>>) -> Option<Arc<Delivery>> {
+    match mailbox {
+        Some(mailbox) => mailbox.recv().await,
+        None => None,
+    }
+}
+
+/// How to close a socket whose last frame could not be read; none when there is nobody to tell.
+fn unreadable(error: axum::Error) -> Option<Close> {
+    let error = error.into_inner().downcast::<tungstenite::Error>().ok()?;
+    match *error {
+        tungstenite::Error::Capacity(_) => Some(Close::TooLarge),
+        tungstenite::Error::Utf8(_) => Some(Close::NotUtf8),
+        _ => None,
+    }
+}
+
+fn count(message: &ServerMessage) {
+    match message {
+        ServerMessage::Joined(_) => telemetry::join("joined"),
+        ServerMessage::Hosting(_) => telemetry::join("hosting"),
+        ServerMessage::Error(error) if error.submission.is_some() => {
+            if error.code != ErrorCode::Unavailable {
+                telemetry::answer_received();
+            }
+            telemetry::answer_refused(error.code);
+        }
+        ServerMessage::Error(error) if error.id.is_none() => telemetry::join(error.code.as_str()),
+        _ => {}
+    }
+}
