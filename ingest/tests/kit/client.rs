@@ -1,0 +1,160 @@
+//! A client on a real socket.
+
+use std::net::SocketAddr;
+
+use futures::{SinkExt, StreamExt};
+use quiz_ingest::protocol::{
+    Ack, Answer, ClientMessage, Command, ErrorMessage, HostAction, Hosting, Joined, SUBPROTOCOL, ServerMessage,
+};
+use quiz_schemas::quiz::{Picks, Response};
+use quiz_schemas::{Pin, QuestionNo, SubmissionId};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::PATIENCE;
+
+pub struct Client {
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address, &[("sec-websocket-protocol", SUBPROTOCOL)]).await.expect("the edge upgrades")
+    }
+
+    /// Connects with these headers; the error holds the edge's response.
+    pub async fn try_connect(
+        address: SocketAddr,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, tungstenite::Error> {
+        let mut request = format!("ws://{address}/v1/ws").into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        let (socket, _) = connect_async(request).await?;
+        Ok(Self { socket })
+    }
+
+    pub async fn send(&mut self, message: &ClientMessage) {
+        self.send_raw(Message::text(message.to_json())).await;
+    }
+
+    pub async fn send_raw(&mut self, message: Message) {
+        self.socket.send(message).await.expect("the socket takes it");
+    }
+
+    /// The next message, or how the socket was closed.
+    pub async fn next(&mut self) -> Result<ServerMessage, u16> {
+        loop {
+            let frame = timeout(PATIENCE, self.socket.next()).await.expect("the edge says something in time");
+            match frame {
+                Some(Ok(Message::Text(text))) => {
+                    return Ok(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
+                }
+                Some(Ok(Message::Close(Some(frame)))) => return Err(frame.code.into()),
+                Some(Ok(Message::Close(None))) | None => return Err(1005),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => panic!("the socket broke: {error}"),
+            }
+        }
+    }
+
+    /// The next message that `want` takes; others are skipped.
+    pub async fn until<T>(&mut self, mut want: impl FnMut(ServerMessage) -> Option<T>) -> T {
+        loop {
+            match self.next().await {
+                Ok(message) => {
+                    if let Some(found) = want(message) {
+                        return found;
+                    }
+                }
+                Err(code) => panic!("closed with {code}"),
+            }
+        }
+    }
+
+    /// The code the edge closes with; messages before it are skipped.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            if let Err(code) = self.next().await {
+                return code;
+            }
+        }
+    }
+
+    pub async fn error(&mut self) -> ErrorMessage {
+        self.until(|message| match message {
+            ServerMessage::Error(error) => Some(error),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn ack(&mut self) -> Ack {
+        self.until(|message| match message {
+            ServerMessage::Ack(ack) => Some(ack),
+            ServerMessage::Error(error) => panic!("{error:?}"),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn try_join(&mut self, pin: Pin, nickname: &str) -> Result<Joined, ErrorMessage> {
+        self.send(&ClientMessage::Join { pin, nickname: nickname.into() }).await;
+        self.entered().await
+    }
+
+    pub async fn join(&mut self, pin: Pin, nickname: &str) -> Joined {
+        self.try_join(pin, nickname).await.expect("the player is let in")
+    }
+
+    pub async fn resume(&mut self, token: &str) -> Result<Joined, ErrorMessage> {
+        self.send(&ClientMessage::Resume { token: token.into() }).await;
+        self.entered().await
+    }
+
+    async fn entered(&mut self) -> Result<Joined, ErrorMessage> {
+        self.until(|message| match message {
+            ServerMessage::Joined(joined) => Some(Ok(joined)),
+            ServerMessage::Error(error) => Some(Err(error)),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn host(&mut self, token: &str) -> Hosting {
+        self.send(&ClientMessage::Host { token: token.into() }).await;
+        self.until(|message| match message {
+            ServerMessage::Hosting(hosting) => Some(hosting),
+            ServerMessage::Error(error) => panic!("{error:?}"),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn command(&mut self, id: &str, action: HostAction) {
+        self.send(&ClientMessage::Command(Command { id: id.into(), action })).await;
+    }
+
+    pub async fn pick(&mut self, question: QuestionNo, submission: u64, pick: u8) {
+        let response = Response::Picks(Picks::one(pick));
+        self.send(&ClientMessage::Answer(Answer {
+            question,
+            submission: SubmissionId::from_bits(submission),
+            response,
+        }))
+        .await;
+    }
+
+    /// Waits for the question to be shown.
+    pub async fn question(&mut self) -> quiz_ingest::protocol::QuestionMessage {
+        self.until(|message| match message {
+            ServerMessage::Question(question) => Some(question),
+            _ => None,
+        })
+        .await
+    }
+}
