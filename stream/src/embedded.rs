@@ -12,7 +12,7 @@ use std::time::Duration;
 use quiz_schemas::Topic;
 use quiz_schemas::topic::SCHEMAS_TOPIC;
 use rdkafka::config::ClientConfig;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -23,6 +23,17 @@ use crate::config::KafkaConfig;
 #[derive(Debug, thiserror::Error)]
 #[error("embedded cluster: {0}")]
 pub struct EmbeddedError(#[from] KafkaError);
+
+impl EmbeddedError {
+    /// The library's code, when it gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<RDKafkaErrorCode> {
+        match &self.0 {
+            KafkaError::MockCluster(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        }
+    }
+}
 
 /// A running embedded cluster with all topics; it is gone when this is dropped.
 pub struct EmbeddedCluster {

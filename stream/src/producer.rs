@@ -6,6 +6,7 @@
 
 mod ack;
 mod client;
+mod telemetry;
 
 pub use ack::{Ack, AppendError};
 
@@ -172,12 +173,30 @@ impl Producer {
         self.shared.queue(Outgoing { topic, key, value, headers })
     }
 
+    /// Connects, and learns every topic's partitions and this client's producer id. A new producer's
+    /// first append waits for these up to a second or so, which a short delivery timeout may not
+    /// allow: call this before readiness is told.
+    ///
+    /// # Errors
+    /// When the cluster does not answer within `timeout`.
+    pub async fn ready(&self, timeout: Duration) -> Result<(), ProducerError> {
+        self.shared.ready(timeout).await
+    }
+
     /// Waits until everything queued so far is acknowledged or has failed.
     ///
     /// # Errors
     /// When records are left after `timeout`.
     pub async fn flush(&self, timeout: Duration) -> Result<(), ProducerError> {
         self.shared.flush(timeout).await
+    }
+
+    /// Asks the cluster for the answers topic's leaders: whether an append could go out now.
+    ///
+    /// # Errors
+    /// When no broker answers within `timeout`.
+    pub async fn check(&self, timeout: Duration) -> Result<(), ProducerError> {
+        self.shared.check(timeout).await
     }
 
     /// Records that are queued or in flight.

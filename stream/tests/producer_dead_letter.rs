@@ -25,7 +25,7 @@ const LETTER: DeadLetter<'_> = DeadLetter {
 
 async fn sent(letter: &DeadLetter<'_>) -> OwnedMessage {
     let cluster = EmbeddedCluster::start().expect("a cluster");
-    dead_letter(&producer(&cluster), letter).await.expect("acknowledged");
+    dead_letter(&producer(&cluster).await, letter).await.expect("acknowledged");
     let spec = letter.topic.spec();
     let mut read = read_all(&cluster.kafka_config("reader"), spec.dlq, spec.partitions, 1);
     read.pop_first().expect("a partition").1.remove(0)

@@ -1,11 +1,11 @@
 //! One librdkafka client at a time, its polling thread, and its replacement when it breaks.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quiz_schemas::Position;
+use quiz_schemas::{Position, Topic};
 use rdkafka::ClientContext;
 use rdkafka::Message;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::ack::{Ack, AppendError, Outcome};
+use super::telemetry;
 use super::{DELIVERY_TIMEOUT_MS, DELIVERY_TIMEOUT_MS_MIN, LINGER_MS_MAX, ProducerError, ProducerOptions};
 use crate::config::KafkaConfig;
 
@@ -25,6 +26,9 @@ const POLL: Duration = Duration::from_millis(50);
 const REPLACE_EVERY: Duration = Duration::from_secs(1);
 /// How often librdkafka looks for overdue records, ms.
 const OVERDUE_SCAN_MS: u32 = 1_000;
+/// How often `ready` asks for the topics, and how long it waits in between.
+const READY_FETCHES: u32 = 3;
+const READY_PAUSE: Duration = Duration::from_millis(20);
 /// How often `flush` looks at what is left.
 const FLUSH_STEP: Duration = Duration::from_millis(1);
 
@@ -39,23 +43,15 @@ pub(super) struct Outgoing<'a> {
 /// What librdkafka calls back.
 pub(super) struct Callbacks {
     in_flight: Arc<AtomicUsize>,
+    /// Whether librdkafka said that the client failed for good.
     broken: AtomicBool,
-    /// The code behind `broken`, for the message.
-    code: AtomicI32,
-}
-
-impl Callbacks {
-    fn mark_broken(&self, code: RDKafkaErrorCode) {
-        self.code.store(code as i32, Ordering::Relaxed);
-        self.broken.store(true, Ordering::Release);
-    }
 }
 
 impl ClientContext for Callbacks {
     fn error(&self, err: KafkaError, reason: &str) {
-        if let Some(code @ RDKafkaErrorCode::Fatal) = err.rdkafka_error_code() {
+        if let Some(RDKafkaErrorCode::Fatal) = err.rdkafka_error_code() {
             error!(reason, "the producer's client failed for good");
-            self.mark_broken(code);
+            self.broken.store(true, Ordering::Release);
         } else {
             warn!(%err, reason, "kafka producer");
         }
@@ -71,8 +67,11 @@ impl ProducerContext<NoCustomPartitioner> for Callbacks {
             Ok(message) => Ok(Position { partition: message.partition(), offset: message.offset() }),
             Err((err, _)) => Err(AppendError::from_kafka(err)),
         };
-        if let Err(AppendError::Fatal(code)) = &outcome {
-            self.mark_broken(*code);
+        if let Err(err) = &outcome {
+            telemetry::append_failed(err.reason());
+            if let AppendError::Fatal(_) = err {
+                self.broken.store(true, Ordering::Release);
+            }
         }
         // Nobody waits when the `Ack` was dropped.
         let _ = waiting.send(outcome);
@@ -154,16 +153,41 @@ impl Shared {
             Err((err, _)) => {
                 self.in_flight.fetch_sub(1, Ordering::Release);
                 let err = AppendError::from_kafka(&err);
-                if let AppendError::Fatal(code) = &err {
-                    client.context().mark_broken(*code);
+                telemetry::append_failed(err.reason());
+                if let AppendError::Fatal(_) = &err {
+                    client.context().broken.store(true, Ordering::Release);
                 }
                 Ack::refused(err)
             }
         }
     }
 
+    pub(super) async fn check(&self, timeout: Duration) -> Result<(), ProducerError> {
+        let client = Arc::clone(&self.client.read().expect("no thread panics while it holds the lock"));
+        let asked = move || client.client().fetch_metadata(Some(Topic::Answers.name()), timeout).map(|_| ());
+        // The call blocks. A panic in it is an answer too: none.
+        match tokio::task::spawn_blocking(asked).await {
+            Ok(answer) => answer.map_err(ProducerError::Client),
+            Err(err) => Err(ProducerError::Thread(std::io::Error::other(err))),
+        }
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    pub(super) async fn ready(&self, timeout: Duration) -> Result<(), ProducerError> {
+        let client = Arc::clone(&self.client.read().expect("no thread panics while it holds the lock"));
+        let fetching = tokio::task::spawn_blocking(move || -> Result<(), KafkaError> {
+            // Each answer also makes a client that has no producer id ask for one at once; the first
+            // answers come before the connection that it would ask over.
+            for _ in 0..READY_FETCHES {
+                client.client().fetch_metadata(None, timeout)?;
+                thread::sleep(READY_PAUSE);
+            }
+            Ok(())
+        });
+        Ok(fetching.await.map_err(|_| KafkaError::Canceled)??)
     }
 
     pub(super) fn replaced(&self) -> usize {
@@ -185,6 +209,7 @@ impl Shared {
 
     fn install(&self, client: &Arc<Client>) -> Arc<Client> {
         self.replaced.fetch_add(1, Ordering::Relaxed);
+        telemetry::client_replaced();
         let mut current = self.client.write().expect("no thread panics while it holds the lock");
         std::mem::replace(&mut *current, Arc::clone(client))
     }
@@ -197,8 +222,7 @@ impl Drop for Shared {
 }
 
 fn new_client(config: &ClientConfig, in_flight: &Arc<AtomicUsize>) -> Result<Arc<Client>, KafkaError> {
-    let callbacks =
-        Callbacks { in_flight: Arc::clone(in_flight), broken: AtomicBool::new(false), code: AtomicI32::new(0) };
+    let callbacks = Callbacks { in_flight: Arc::clone(in_flight), broken: AtomicBool::new(false) };
     Ok(Arc::new(Client::from_config_and_context(config, callbacks)?))
 }
 

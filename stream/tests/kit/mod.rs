@@ -21,8 +21,15 @@ pub fn codec() -> Arc<Codec> {
     Arc::new(Codec::with_fixed_ids())
 }
 
-pub fn producer(cluster: &EmbeddedCluster) -> Producer {
-    Producer::new(&cluster.kafka_config("test"), codec(), ProducerOptions::default()).expect("a producer")
+/// A producer that has all it needs to append at once.
+pub async fn producer(cluster: &EmbeddedCluster) -> Producer {
+    producer_with(cluster, ProducerOptions::default()).await
+}
+
+pub async fn producer_with(cluster: &EmbeddedCluster, options: ProducerOptions) -> Producer {
+    let producer = Producer::new(&cluster.kafka_config("test"), codec(), options).expect("a producer");
+    producer.ready(DEADLINE).await.expect("a broker");
+    producer
 }
 
 /// The `n`th answer in a lane of a game.
