@@ -24,10 +24,13 @@ pub fn run(file: Option<&PathBuf>, command: AdminCommand) -> Result<ExitCode, Fa
 
 async fn store(config: &Config, command: StoreCommand) -> Result<(), Failure> {
     let failed = |err: quiz_store::StoreError| {
-        unavailable("MongoDB", "is it up? mongo.uri says where it is, and `scripts/stack status` what runs")(err.to_string())
+        unavailable("MongoDB", "is it up? mongo.uri says where it is, and `scripts/stack status` what runs")(
+            err.to_string(),
+        )
     };
-    let store =
-        MongoStore::connect(&config.mongo.uri, &config.mongo.database, MongoOptions::default()).await.map_err(failed)?;
+    let store = MongoStore::connect(&config.mongo.uri, &config.mongo.database, MongoOptions::default())
+        .await
+        .map_err(failed)?;
     match command {
         StoreCommand::Apply { dry_run, json } => {
             let changes = store.apply_layout(dry_run).await.map_err(failed)?;

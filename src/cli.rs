@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// A live-quiz event-streaming pipeline.
 #[derive(Parser, Debug)]
 #[command(name = "quizstream", version, about, after_help = EXIT_CODES, propagate_version = true)]
-#[command(before_help = "Examples:\n  quizstream demo                         play a sample quiz with 200 bots, nothing to install\n  quizstream demo --keep                  …and stay up for people\n  quizstream quiz check my-quiz.yaml      is my quiz file right?\n  quizstream serve edge sessions          run two roles in one process")]
+#[command(
+    before_help = "Examples:\n  quizstream demo                         play a sample quiz with 200 bots, nothing to install\n  quizstream demo --keep                  …and stay up for people\n  quizstream quiz check my-quiz.yaml      is my quiz file right?\n  quizstream serve edge sessions          run two roles in one process"
+)]
 pub struct Cli {
     /// A configuration file (TOML).
     #[arg(long, global = true, value_name = "FILE", env = "QUIZ_CONFIG")]
@@ -24,10 +26,14 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Run one or more roles until a signal ends them.
-    #[command(before_help = "Examples:\n  quizstream serve all --listen 0.0.0.0:8080\n  quizstream serve edge --listen 127.0.0.1:8081\n  quizstream serve scoring board")]
+    #[command(
+        before_help = "Examples:\n  quizstream serve all --listen 0.0.0.0:8080\n  quizstream serve edge --listen 127.0.0.1:8081\n  quizstream serve scoring board"
+    )]
     Serve(ServeArgs),
     /// Play a whole quiz with bot players and prove that nothing was lost.
-    #[command(before_help = "Examples:\n  quizstream demo\n  quizstream demo --quiz my-quiz.yaml --players 500 --seed 7\n  quizstream demo --keep --listen 0.0.0.0:8080\n  quizstream demo --brokers 127.0.0.1:9092 --mongo mongodb://127.0.0.1:27017 --edges 3 --json")]
+    #[command(
+        before_help = "Examples:\n  quizstream demo\n  quizstream demo --quiz my-quiz.yaml --players 500 --seed 7\n  quizstream demo --keep --listen 0.0.0.0:8080\n  quizstream demo --brokers 127.0.0.1:9092 --mongo mongodb://127.0.0.1:27017 --edges 3 --json"
+    )]
     Demo(DemoArgs),
     /// Check and import quiz files (own YAML or JSON, Moodle GIFT).
     #[command(subcommand)]
@@ -130,7 +136,9 @@ pub struct DemoArgs {
 #[derive(Subcommand, Debug)]
 pub enum QuizCommand {
     /// Say what is wrong with a quiz file, by line.
-    #[command(before_help = "Examples:\n  quizstream quiz check my-quiz.yaml\n  quizstream quiz check bank.gift.txt --json")]
+    #[command(
+        before_help = "Examples:\n  quizstream quiz check my-quiz.yaml\n  quizstream quiz check bank.gift.txt --json"
+    )]
     Check {
         /// The file; `-` reads standard input.
         file: PathBuf,
@@ -142,7 +150,9 @@ pub enum QuizCommand {
         json: bool,
     },
     /// Turn a quiz file into our own format; bad questions are reported and left out.
-    #[command(before_help = "Examples:\n  quizstream quiz import bank.gift.txt -o bank.yaml\n  quizstream quiz import bank.gift.txt --publish")]
+    #[command(
+        before_help = "Examples:\n  quizstream quiz import bank.gift.txt -o bank.yaml\n  quizstream quiz import bank.gift.txt --publish"
+    )]
     Import {
         /// The file; `-` reads standard input.
         file: PathBuf,

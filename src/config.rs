@@ -164,17 +164,21 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), Failure> {
-        for (key, value) in
-            [("edge.listen", &self.edge.listen), ("admin.listen", &self.admin.listen), ("registry.listen", &self.registry.listen)]
-        {
+        for (key, value) in [
+            ("edge.listen", &self.edge.listen),
+            ("admin.listen", &self.admin.listen),
+            ("registry.listen", &self.registry.listen),
+        ] {
             value.parse::<SocketAddr>().map_err(|_| {
                 Failure::new(Exit::Usage, format!("{key} is {value:?}, not an address"))
                     .hint("write it as 127.0.0.1:8080 or [::]:8080")
             })?;
         }
-        for (key, value, scheme) in
-            [("mongo.uri", &self.mongo.uri, "mongodb"), ("registry.url", &self.registry.url, "http"), ("redis.url", &self.redis.url, "redis")]
-        {
+        for (key, value, scheme) in [
+            ("mongo.uri", &self.mongo.uri, "mongodb"),
+            ("registry.url", &self.registry.url, "http"),
+            ("redis.url", &self.redis.url, "redis"),
+        ] {
             if !value.starts_with(scheme) || !value.contains("://") {
                 return Err(Failure::new(Exit::Usage, format!("{key} is {value:?}"))
                     .hint(format!("it begins with {scheme}://")));

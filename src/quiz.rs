@@ -24,7 +24,12 @@ pub fn run(config: Option<&PathBuf>, command: QuizCommand) -> Result<ExitCode, F
                 println!("{}", report(&file, &imported));
             } else {
                 problems(&file, &imported);
-                println!("{}: {} questions, {} problems", name(&file), imported.questions.len(), imported.problems.len());
+                println!(
+                    "{}: {} questions, {} problems",
+                    name(&file),
+                    imported.questions.len(),
+                    imported.problems.len()
+                );
             }
             Ok(verdict(&imported))
         }
@@ -33,7 +38,7 @@ pub fn run(config: Option<&PathBuf>, command: QuizCommand) -> Result<ExitCode, F
             problems(&file, &imported);
             let quiz = quiz(&file, &imported, id, version);
             if !quiz.questions.is_empty() {
-                let text = import::export_yaml(&quiz);
+                let text = import::export_yaml(Some(&quiz.title), &quiz.questions);
                 match &output {
                     Some(path) => std::fs::write(path, text).map_err(|err| {
                         Failure::new(Exit::Failed, format!("{} cannot be written: {err}", path.display()))
@@ -45,7 +50,12 @@ pub fn run(config: Option<&PathBuf>, command: QuizCommand) -> Result<ExitCode, F
                     publish::publish(config, &quiz)?;
                 }
             }
-            eprintln!("{}: {} questions imported, {} problems", name(&file), quiz.questions.len(), imported.problems.len());
+            eprintln!(
+                "{}: {} questions imported, {} problems",
+                name(&file),
+                quiz.questions.len(),
+                imported.problems.len()
+            );
             Ok(verdict(&imported))
         }
     }
@@ -71,7 +81,10 @@ fn read(file: &Path, format: Option<QuizFormat>) -> Result<Imported, Failure> {
         Some(QuizFormat::Yaml) => Format::Yaml,
         Some(QuizFormat::Json) => Format::Json,
         Some(QuizFormat::Gift) => Format::Gift,
-        None => Format::guess(&name(file), &text),
+        None => Format::from_path_and_text(&name(file), &text).ok_or_else(|| {
+            Failure::new(Exit::Failed, format!("the format of {} is not clear", name(file)))
+                .hint("say it with --format yaml, json or gift")
+        })?,
     };
     Ok(import::import(format, &text))
 }
@@ -92,8 +105,9 @@ fn text(file: &Path) -> Result<String, Failure> {
         return Err(Failure::new(Exit::Failed, format!("{} has more than {TEXT_BYTES_MAX} bytes", name(file)))
             .hint("split it into several files"));
     }
-    String::from_utf8(bytes)
-        .map_err(|err| Failure::new(Exit::Failed, format!("{} is not UTF-8: {err}", name(file))).hint("save it as UTF-8"))
+    String::from_utf8(bytes).map_err(|err| {
+        Failure::new(Exit::Failed, format!("{} is not UTF-8: {err}", name(file))).hint("save it as UTF-8")
+    })
 }
 
 fn name(file: &Path) -> String {
@@ -129,7 +143,10 @@ fn verdict(imported: &Imported) -> ExitCode {
 
 fn quiz(file: &Path, imported: &Imported, id: Option<String>, version: i32) -> Quiz {
     let stem = file.file_name().and_then(|name| name.to_str()).unwrap_or("quiz").split('.').next().unwrap_or("quiz");
-    let title = imported.title.clone().unwrap_or_else(|| if stem == "-" { "A quiz".into() } else { stem.replace(['-', '_'], " ") });
+    let title = imported
+        .title
+        .clone()
+        .unwrap_or_else(|| if stem == "-" { "A quiz".into() } else { stem.replace(['-', '_'], " ") });
     let id = id.unwrap_or_else(|| slug(&title));
     Quiz { id, version, title, questions: imported.questions.clone() }
 }

@@ -57,7 +57,7 @@ pub fn run(file: Option<&PathBuf>, args: ServeArgs) -> Result<(), Failure> {
     if roles.contains(&Role::Edge) {
         config.token_secret()?;
     }
-    telemetry::logs("warn,quizstream=info");
+    telemetry::logs("warn,quizstream=info,rdkafka=off");
     runtime()?.block_on(serve(config, roles, args.instance))
 }
 
@@ -165,7 +165,12 @@ async fn patiently<T, F: Future<Output = Result<T, String>>>(
     }
 }
 
-fn edge_parts(config: &Config, instance: &str, listener: TcpListener, admin: TcpListener) -> Result<EdgeParts, Failure> {
+fn edge_parts(
+    config: &Config,
+    instance: &str,
+    listener: TcpListener,
+    admin: TcpListener,
+) -> Result<EdgeParts, Failure> {
     let id = if config.edge.id.is_empty() { format!("edge-{instance}") } else { config.edge.id.clone() };
     Ok(EdgeParts {
         listener,
@@ -181,7 +186,9 @@ fn edge_parts(config: &Config, instance: &str, listener: TcpListener, admin: Tcp
 
 fn proxies(text: &str) -> Result<Vec<std::net::IpAddr>, Failure> {
     let parse = |entry: String| {
-        entry.parse().map_err(|_| Failure::new(Exit::Usage, format!("edge.trusted_proxies has {entry:?}, not an address")))
+        entry
+            .parse()
+            .map_err(|_| Failure::new(Exit::Usage, format!("edge.trusted_proxies has {entry:?}, not an address")))
     };
     list(text).into_iter().map(parse).collect()
 }

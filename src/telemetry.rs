@@ -8,8 +8,7 @@ use tracing_subscriber::EnvFilter;
 use crate::exit::{Exit, Failure};
 
 /// Seconds: from a fast append to a retry's end.
-const LATENCY_BUCKETS: &[f64] =
-    &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+const LATENCY_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// Sends logs to stderr: text on a terminal, else one JSON object a line. `RUST_LOG` chooses what;
 /// without it, warnings and this program's own information lines.

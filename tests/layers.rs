@@ -45,8 +45,10 @@ fn crates_depend_one_way() {
     let dependencies = dependencies();
     let ours: Vec<&str> = dependencies.keys().map(String::as_str).filter(|name| *name != "quizstream").collect();
     for name in &ours {
-        let (_, allowed) =
-            LAYERS.iter().find(|(layer, _)| layer == name).unwrap_or_else(|| panic!("{name} is in no layer: add it to the code map and here"));
+        let (_, allowed) = LAYERS
+            .iter()
+            .find(|(layer, _)| layer == name)
+            .unwrap_or_else(|| panic!("{name} is in no layer: add it to the code map and here"));
         for dependency in dependencies[*name].iter().filter(|dependency| ours.contains(&dependency.as_str())) {
             assert!(allowed.contains(&dependency.as_str()), "{name} may not depend on {dependency}");
         }

@@ -17,7 +17,8 @@ pub fn explain(err: &::figment::Error) -> Failure {
     match &err.kind {
         Kind::UnknownField(field, known) => {
             let nearest = known.iter().max_by(|a, b| similarity(a, field).total_cmp(&similarity(b, field)));
-            let failure = Failure::new(Exit::Usage, format!("the configuration has an unknown key {field:?} in {path:?}"));
+            let failure =
+                Failure::new(Exit::Usage, format!("the configuration has an unknown key {field:?} in {path:?}"));
             match nearest {
                 Some(nearest) => failure.hint(format!("did you mean {nearest:?}?")),
                 None => failure,

@@ -52,7 +52,8 @@ pub fn choose(seed: u64, bot: u32, no: u16, question: &Question) -> Choice {
     let mut dice = Dice::new(seed, bot, no);
     let skill = SKILL_PERCENT.start + Dice::new(seed, bot, u16::MAX).below(SKILL_PERCENT.end - SKILL_PERCENT.start);
     let right = dice.below(100) < skill;
-    let response = if right { right_response(&question.key, &mut dice) } else { some_response(&question.key, &mut dice) };
+    let response =
+        if right { right_response(&question.key, &mut dice) } else { some_response(&question.key, &mut dice) };
     let think_ms_max = THINK_MS_MAX.min(u64::try_from(question.limit_ms).unwrap_or(0) / 2);
     let think = Duration::from_millis(THINK_MS_MIN + dice.below(think_ms_max.saturating_sub(THINK_MS_MIN)));
     Choice { response, think, submission_bits: dice.next() }
@@ -77,7 +78,9 @@ fn right_response(key: &AnswerKey, dice: &mut Dice) -> Response {
 
 fn some_response(key: &AnswerKey, dice: &mut Dice) -> Response {
     match key {
-        AnswerKey::Single { options, .. } | AnswerKey::Poll { options } => picks(&[dice.below(u64::from(*options)) as u8]),
+        AnswerKey::Single { options, .. } | AnswerKey::Poll { options } => {
+            picks(&[dice.below(u64::from(*options)) as u8])
+        }
         AnswerKey::Multiple { options, .. } => {
             let mut items: Vec<u8> = (0..*options).filter(|_| dice.below(2) == 0).collect();
             if items.is_empty() {

@@ -77,7 +77,10 @@ impl Host {
             match self.next(deadline).await? {
                 Some(ServerMessage::Board(board)) if board.question == no => return Ok(board),
                 Some(ServerMessage::Over(_)) => {
-                    return Err(Failure::new(Exit::Failed, format!("the game ended before the board of question {}", no + 1)));
+                    return Err(Failure::new(
+                        Exit::Failed,
+                        format!("the game ended before the board of question {}", no + 1),
+                    ));
                 }
                 _ => {}
             }
@@ -118,7 +121,10 @@ impl Host {
                     Ok(Some(ServerMessage::Done { id: done })) if done == id => return Ok(()),
                     Ok(Some(ServerMessage::Error(error))) if error.id.as_ref() == Some(&id) => {
                         if error.code != ErrorCode::Unavailable {
-                            return Err(Failure::new(Exit::Failed, format!("the edge refused a command: {}", error.message)));
+                            return Err(Failure::new(
+                                Exit::Failed,
+                                format!("the edge refused a command: {}", error.message),
+                            ));
                         }
                         sleep(Duration::from_millis(u64::from(error.retry_after_ms.unwrap_or(200)))).await;
                         break;
@@ -156,6 +162,7 @@ impl Host {
             let edge = self.edges[self.edge];
             if let Ok(mut socket) = Socket::open(edge).await
                 && socket.send(&ClientMessage::Host { token: self.token.clone() }).await.is_ok()
+                && greeted(&mut socket, give_up).await
             {
                 self.socket = Some(socket);
                 return Ok(());
@@ -168,4 +175,21 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// Whether the edge takes us for the host before `give_up`.
+async fn greeted(socket: &mut Socket, give_up: Instant) -> bool {
+    let greeting = async {
+        loop {
+            match socket.next().await {
+                Incoming::Message(message) => match *message {
+                    ServerMessage::Hosting(_) => return true,
+                    ServerMessage::Error(_) => return false,
+                    _ => {}
+                },
+                Incoming::Closed(_) => return false,
+            }
+        }
+    };
+    timeout_at(give_up, greeting).await.unwrap_or(false)
 }

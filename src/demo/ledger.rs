@@ -66,7 +66,11 @@ impl Ledger {
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn stored(store: &dyn Store, lanes: &[LaneKey], question: QuestionNo) -> Result<BTreeMap<PlayerId, u32>, Failure> {
+pub async fn stored(
+    store: &dyn Store,
+    lanes: &[LaneKey],
+    question: QuestionNo,
+) -> Result<BTreeMap<PlayerId, u32>, Failure> {
     let mut players = BTreeMap::new();
     for lane in lanes {
         let answers = store.answers(*lane, question).await.map_err(|err| Failure::new(Exit::Unavailable, err))?;
@@ -96,7 +100,10 @@ pub async fn close(
         // has an effect, or is among those that the lanes counted as late.
         let unscored = seen.acked.keys().filter(|player| effects(player) == 0).count() as u64;
         let misplaced = seen.acked.iter().filter(|(player, acked)| {
-            replayed.submissions.get(&(question, **player, acked.submission)).is_none_or(|first| *first > acked.position)
+            replayed
+                .submissions
+                .get(&(question, **player, acked.submission))
+                .is_none_or(|first| *first > acked.position)
         });
         Line {
             question,

@@ -54,8 +54,22 @@ impl Processes {
         Ok(edges)
     }
 
-    /// Starts a role and waits until it listens on its admin port, or as an edge.
-    async fn role(&mut self, role: &str, number: u16, listen: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
+    /// Kills one of them, as a crash would, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub async fn kill(&mut self, name: &str) -> Result<(), Failure> {
+        let missing = || Failure::new(Exit::NotFound, format!("no process {name} was started"));
+        let at = self.children.iter().position(|(of, _)| of == name).ok_or_else(missing)?;
+        let (_, mut child) = self.children.swap_remove(at);
+        child.kill().await.map_err(|err| Failure::new(Exit::Failed, format!("{name} cannot be killed: {err}")))
+    }
+
+    /// Starts a role and waits until it listens on its admin port, or as an edge; returns where.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn role(&mut self, role: &str, number: u16, listen: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
         let name = format!("{role}-{number}");
         let failed = |err: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("{name} did not start: {err}"));
         let program = std::env::current_exe().map_err(|err| failed(&err))?;
@@ -99,7 +113,10 @@ impl Processes {
         let waits = self.children.iter_mut().map(|(name, child)| {
             Box::pin(async move {
                 let status = child.wait().await;
-                Failure::new(Exit::Failed, format!("{name} ended: {}", status.map_or_else(|err| err.to_string(), |s| s.to_string())))
+                Failure::new(
+                    Exit::Failed,
+                    format!("{name} ended: {}", status.map_or_else(|err| err.to_string(), |s| s.to_string())),
+                )
             })
         });
         futures::future::select_all(waits).await.0

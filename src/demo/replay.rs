@@ -57,7 +57,8 @@ async fn read(
     partitions: &[i32],
     mut done: impl FnMut(AnyEvent, Position) -> bool,
 ) -> Result<(), Failure> {
-    let unavailable = |err: &dyn std::fmt::Display| Failure::new(Exit::Unavailable, format!("{topic} cannot be read back: {err}"));
+    let unavailable =
+        |err: &dyn std::fmt::Display| Failure::new(Exit::Unavailable, format!("{topic} cannot be read back: {err}"));
     let kafka = pipeline.kafka.with_client_id("demo-replay");
     let (tail, mut events) = Tail::start(&kafka, pipeline.codec.clone(), pipeline.schemas.clone(), topic)
         .map_err(|err| unavailable(&err))?;
@@ -84,14 +85,18 @@ async fn read(
 ///
 /// # Errors
 /// When the log cannot be read.
-pub async fn replay(pipeline: &Pipeline, game: GameId, lanes: LaneNo, questions: QuestionNo) -> Result<Replayed, Failure> {
+pub async fn replay(
+    pipeline: &Pipeline,
+    game: GameId,
+    lanes: LaneNo,
+    questions: QuestionNo,
+) -> Result<Replayed, Failure> {
     let mut replayed = Replayed::default();
     let mut states: BTreeMap<LaneNo, Lane> = BTreeMap::new();
     let last = questions - 1;
     let mut open = (0..lanes).collect::<std::collections::BTreeSet<LaneNo>>();
-    let mut partitions: Vec<i32> = (0..lanes)
-        .map(|lane| partition_of(LaneKey { game, lane }.to_string().as_bytes(), LANE_PARTITIONS))
-        .collect();
+    let mut partitions: Vec<i32> =
+        (0..lanes).map(|lane| partition_of(LaneKey { game, lane }.to_string().as_bytes(), LANE_PARTITIONS)).collect();
     partitions.sort_unstable();
     partitions.dedup();
     read(pipeline, Topic::Answers, &partitions, |event, position| {
@@ -139,7 +144,9 @@ pub async fn reported(
         (0..questions).flat_map(|question| (0..lanes).map(move |lane| (question, lane))).collect();
     let partition = partition_of(game.to_string().as_bytes(), GAME_PARTITIONS);
     read(pipeline, Topic::Scores, &[partition], |event, _| {
-        let AnyEvent::Scores(ScoresRecord { game: of, lane, question, position, counts, body }) = event else { return false };
+        let AnyEvent::Scores(ScoresRecord { game: of, lane, question, position, counts, body }) = event else {
+            return false;
+        };
         if of != game {
             return false;
         }

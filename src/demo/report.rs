@@ -79,10 +79,7 @@ pub struct Summary {
 
 /// The rows of a final board.
 pub fn rows(over: &Over) -> Vec<Row> {
-    over.top
-        .iter()
-        .map(|line| Row { rank: line.rank, nick: line.nickname.clone(), points: line.total })
-        .collect()
+    over.top.iter().map(|line| Row { rank: line.rank, nick: line.nickname.clone(), points: line.total }).collect()
 }
 
 /// Talks to the person who watches: on stderr, so that stdout stays for programs.
@@ -154,7 +151,7 @@ pub fn question_line(no: QuestionNo, prompt: &str, seen: &QuestionTally, scored:
 /// The final board, drawn.
 pub fn board_table(rows: &[Row], shown: usize) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(["rank", "player", "points"]);
     for row in rows.iter().take(shown) {
         table.add_row([row.rank.to_string(), row.nick.clone(), row.points.to_string()]);
@@ -165,7 +162,7 @@ pub fn board_table(rows: &[Row], shown: usize) -> String {
 /// The ledger, drawn.
 pub fn ledger_table(ledger: &Ledger) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(["question", "sent", "acked", "scored", "stored", "late", "lost", "duplicates"]);
     let numbers = |line: &super::ledger::Line| {
         [line.sent, line.acked, line.scored, line.stored, line.late, line.lost, line.duplicates].map(|n| n.to_string())

@@ -62,6 +62,11 @@ impl Guard {
         ended
     }
 
+    /// The roles that run as processes of their own, if they do.
+    pub fn processes(&mut self) -> Option<&mut Processes> {
+        self.processes.as_mut()
+    }
+
     /// Waits until a role fails.
     pub async fn failed(&mut self) -> Failure {
         let processes = async {
@@ -108,8 +113,7 @@ async fn registry(
             format!("http://{addr}")
         }
     };
-    let schemas =
-        SchemaSource::registry(std::slice::from_ref(&url)).map_err(|err| Failure::new(Exit::Usage, err))?;
+    let schemas = SchemaSource::registry(std::slice::from_ref(&url)).map_err(|err| Failure::new(Exit::Usage, err))?;
     let codec = Arc::new(Codec::new());
     schemas
         .register_all(&codec)

@@ -12,7 +12,11 @@ use crate::exit::{Exit, Failure};
 ///
 /// # Errors
 /// When the port breaks.
-pub async fn serve(listener: TcpListener, metrics: PrometheusHandle, shutdown: CancellationToken) -> Result<(), Failure> {
+pub async fn serve(
+    listener: TcpListener,
+    metrics: PrometheusHandle,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
     let version = serde_json::json!({ "name": "quizstream", "version": env!("CARGO_PKG_VERSION") }).to_string();
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))

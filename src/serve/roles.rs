@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use quiz_ingest::{EdgeConfig, EdgeSetup};
 use quiz_projections::board::{BoardProjection, BoardStore};
-use quiz_schemas::Codec;
+use quiz_schemas::{Codec, Topic};
 use quiz_store::Store;
 use quiz_stream::group::{GroupSetup, run_group};
-use quiz_stream::{KafkaConfig, Processor, Producer, ProducerOptions, SchemaSource, StateStore};
+use quiz_stream::{KafkaConfig, Processor, Producer, ProducerOptions, SchemaSource, StateStore, Tail};
 use quiz_workers::scoring::{LaneStore, ScoringWorker};
 use quiz_workers::session::{NoStore, SessionWorker};
 use tokio::net::TcpListener;
@@ -16,6 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
 use crate::exit::{Exit, Failure};
+
+/// An edge gives up on an append early enough to say "retry" within 2 s.
+const EDGE_DELIVERY_TIMEOUT_MS: u32 = 1_800;
+/// Joins and games that one address may make where bots are welcome, for each second or minute.
+const BOTS_PER_S: u32 = 100_000;
+/// How long Kafka may take to answer a readiness check.
+const KAFKA_CHECK_WAIT: Duration = Duration::from_secs(2);
 
 /// What every role but the registry stands on.
 #[derive(Clone)]
@@ -108,6 +117,34 @@ pub async fn edge(
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let _ = (edge, parts, metrics, shutdown);
-    Err(Failure::new(Exit::Failed, "the edge is not wired yet"))
+    let failed = |err: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("the edge: {err}"));
+    let producer = producer(&parts, EDGE_DELIVERY_TIMEOUT_MS)?;
+    let (tail, results) = Tail::start(&parts.kafka, parts.codec.clone(), parts.schemas.clone(), Topic::Results)
+        .map_err(|err| failed(&err))?;
+    let mut config = EdgeConfig::new(edge.token_secret);
+    config.allowed_origins = edge.allowed_origins;
+    config.trusted_proxies = edge.trusted_proxies;
+    config.connections_max = edge.connections_max;
+    if edge.bots_welcome {
+        config.joins_per_s_per_ip = BOTS_PER_S;
+        config.joins_burst_per_ip = BOTS_PER_S;
+        config.creations_per_min_per_ip = BOTS_PER_S;
+    }
+    let check = producer.clone();
+    let setup = EdgeSetup {
+        listener: edge.listener,
+        admin_listener: edge.admin,
+        config,
+        producer,
+        tail,
+        results,
+        store: parts.store,
+        metrics_render: Arc::new(move || metrics.render()),
+        kafka_check: Arc::new(move || {
+            let producer = check.clone();
+            Box::pin(async move { producer.check(KAFKA_CHECK_WAIT).await.map_err(|err| err.to_string()) })
+        }),
+        edge_id: edge.id.into(),
+    };
+    quiz_ingest::serve(setup, shutdown).await.map_err(|err| failed(&err))
 }

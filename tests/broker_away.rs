@@ -1,0 +1,128 @@
+//! Goal: while the broker does not answer, an edge says "retry" within 2 s and never acks; when it
+//! answers again, the resent answers are scored once. Method: SIGSTOP the real broker while bots
+//! are answering, SIGCONT it later. Control: some bots were told to retry, so the fault bit.
+
+use std::process::Command;
+use std::time::Duration;
+
+use quiz_ingest::protocol::{Answer, ClientMessage, ErrorCode, ServerMessage};
+use quiz_schemas::SubmissionId;
+use quiz_schemas::quiz::{Picks, Response};
+use quizstream::demo::host::{Host, create};
+use quizstream::demo::socket::{Incoming, Socket};
+use tokio::time::{Instant, timeout};
+
+mod support;
+use support::Cluster;
+
+/// The promise, and what a loaded machine may add.
+const RETRY_WITHIN: Duration = Duration::from_millis(2_000 + 1_000);
+
+fn stack(command: &[&str]) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/stack");
+    let output = Command::new(script).args(command).output().expect("scripts/stack runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Lets the broker go on, whatever becomes of the test.
+struct Paused;
+
+impl Paused {
+    fn broker() -> Self {
+        stack(&["stop", "kafka", "--signal", "STOP"]);
+        Self
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        stack(&["stop", "kafka", "--signal", "CONT"]);
+    }
+}
+
+/// The next message that `wanted` picks.
+async fn expect<T>(socket: &mut Socket, mut wanted: impl FnMut(ServerMessage) -> Option<T>) -> T {
+    let found = timeout(Duration::from_secs(30), async {
+        loop {
+            match socket.next().await {
+                Incoming::Message(message) => {
+                    if let Some(found) = wanted(*message) {
+                        return found;
+                    }
+                }
+                Incoming::Closed(code) => panic!("the edge closed the socket: {code:?}"),
+            }
+        }
+    });
+    found.await.expect("the message came in time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_edge_says_retry_and_never_acks_without_the_broker() {
+    let (pipeline, guard) = support::pipeline(Cluster { edges: 1, scoring: 1, boards: 1 }).await;
+    let quiz = support::quiz(1, 60_000);
+    let created = create(pipeline.edges[0], &quiz, 10).await.unwrap_or_else(|failure| panic!("{}", failure.message));
+    let mut player = Socket::open(pipeline.edges[0]).await.expect("the edge answers");
+    player.send(&ClientMessage::Join { pin: created.pin, nickname: "Ada".into() }).await.expect("sent");
+    expect(&mut player, |message| matches!(message, ServerMessage::Joined(_)).then_some(())).await;
+    let mut idle = Socket::open(pipeline.edges[0]).await.expect("the edge answers");
+    idle.send(&ClientMessage::Join { pin: created.pin, nickname: "Bob".into() }).await.expect("sent");
+    expect(&mut idle, |message| matches!(message, ServerMessage::Joined(_)).then_some(())).await;
+    let mut host = Host::new(pipeline.edges.clone(), created.host_token.clone());
+    let asked = tokio::spawn(async move {
+        let board = host.ask(0, Duration::from_secs(60)).await;
+        (host, board)
+    });
+    expect(&mut player, |message| matches!(message, ServerMessage::Question(_)).then_some(())).await;
+
+    let submission = SubmissionId::from_bits(77);
+    let answer = ClientMessage::Answer(Answer { question: 0, submission, response: Response::Picks(Picks::one(1)) });
+    let paused = Paused::broker();
+    let mut retries = 0;
+    let outage = Instant::now();
+    while outage.elapsed() < Duration::from_secs(6) {
+        let sent = Instant::now();
+        player.send(&answer).await.expect("the socket is open");
+        expect(&mut player, |message| match message {
+            ServerMessage::Ack(ack) => panic!("acked without a broker: {ack:?}"),
+            ServerMessage::Error(error) if error.submission == Some(submission) => {
+                assert_eq!(error.code, ErrorCode::Unavailable);
+                assert!(error.retry_after_ms.is_some(), "it says when to try again");
+                Some(())
+            }
+            _ => None,
+        })
+        .await;
+        assert!(sent.elapsed() <= RETRY_WITHIN, "told after {:?}", sent.elapsed());
+        retries += 1;
+    }
+    assert!(retries >= 1, "the fault bit");
+    drop(paused);
+
+    let recovered = Instant::now();
+    let mut acked = false;
+    while !acked {
+        assert!(recovered.elapsed() < Duration::from_secs(20), "no ack after the broker came back");
+        player.send(&answer).await.expect("the socket is open");
+        acked = expect(&mut player, |message| match message {
+            ServerMessage::Ack(ack) if ack.submission == submission => Some(true),
+            ServerMessage::Error(error) if error.submission == Some(submission) => Some(false),
+            _ => None,
+        })
+        .await;
+    }
+    println!("fault=broker-stopped retries={retries} recovered_s={:.1}", recovered.elapsed().as_secs_f64());
+    // Bob answers too, so the question closes by itself.
+    idle.send(&ClientMessage::Answer(Answer {
+        question: 0,
+        submission: SubmissionId::from_bits(78),
+        response: Response::Picks(Picks::one(0)),
+    }))
+    .await
+    .expect("the socket is open");
+    let (_host, board) = asked.await.expect("no panic");
+    let board = board.unwrap_or_else(|failure| panic!("{}", failure.message));
+    assert_eq!((board.answered, board.correct_count), (2, 1), "each answer counts once, however often it was sent");
+    drop(pipeline);
+    guard.down().await.unwrap_or_else(|failure| panic!("{}", failure.message));
+}
