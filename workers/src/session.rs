@@ -226,3 +226,6 @@ impl StateStore<SessionWorker> for NoStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
