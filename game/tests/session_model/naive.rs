@@ -88,7 +88,8 @@ pub struct Naive {
     counts: Vec<(u16, i64, i64)>,
     parts: Vec<(u16, i32)>,
     touched_us: i64,
-    said_before: usize,
+    /// A join or a presence of the batch in hand changed something.
+    touched: bool,
 }
 
 impl Naive {
@@ -106,7 +107,7 @@ impl Naive {
             counts: Vec::new(),
             parts: Vec::new(),
             touched_us: 0,
-            said_before: 0,
+            touched: false,
         }
     }
 
@@ -256,7 +257,7 @@ impl Naive {
             }
             row.connected = true;
             let name = row.name.clone();
-            self.touched();
+            self.touched = true;
             return Ok(name);
         }
         let here = self.rows.iter().filter(|row| !row.removed).count();
@@ -278,10 +279,6 @@ impl Naive {
         Ok(name)
     }
 
-    fn touched(&mut self) {
-        self.said_before = usize::MAX;
-    }
-
     fn present(&mut self, player: u64, connected: bool, answered: bool) {
         let over = self.state == State::Over;
         let found = self.rows.iter_mut().find(|row| row.player == player && !row.removed);
@@ -290,7 +287,7 @@ impl Naive {
         };
         row.connected = connected;
         row.answered |= answered;
-        self.touched();
+        self.touched = true;
     }
 
     pub fn scores(&mut self, record: &ScoresRecord, _: &mut Said) {
@@ -309,9 +306,9 @@ impl Naive {
 
     /// What follows of itself.
     pub fn follow(&mut self, now_us: i64, said: &mut Said) {
-        if self.said_before == usize::MAX || !said.admitted.is_empty() || !said.refused.is_empty() {
+        if self.touched || !said.admitted.is_empty() || !said.refused.is_empty() {
             self.touched_us = now_us;
-            self.said_before = 0;
+            self.touched = false;
         }
         while let Some(word) = self.next_word(now_us) {
             said.other.push(word);
@@ -358,12 +355,13 @@ impl Naive {
                 said.other.push(word);
                 self.touched_us = now_us;
             }
-            State::Waiting if self.question.is_some() => {
-                if self.auto_advance_us.is_some_and(|pause_us| self.settled_at_us + pause_us <= now_us) {
-                    let word = self.open_next(now_us);
-                    said.other.push(word);
-                    self.touched_us = now_us;
-                }
+            State::Waiting
+                if self.question.is_some()
+                    && self.auto_advance_us.is_some_and(|pause_us| self.settled_at_us + pause_us <= now_us) =>
+            {
+                let word = self.open_next(now_us);
+                said.other.push(word);
+                self.touched_us = now_us;
             }
             _ => {}
         }

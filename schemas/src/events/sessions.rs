@@ -194,7 +194,7 @@ pub struct QuestionSettled {
 /// The next question opens as soon as the last is settled.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct OpenDeferred {
-    /// Which.
+    /// Which. One past the last question: the game ends then.
     pub question: QuestionNo,
 }
 
