@@ -43,7 +43,7 @@ pub fn answer(game: u64, lane: u16, n: u64) -> AnswersRecord {
         elapsed_us: 1_000_000,
         edge: "edge-1".into(),
     };
-    AnswersRecord { game: GameId::from_bits(game), lane: lane.into(), body: submitted.into() }
+    AnswersRecord { game: GameId::from_bits(game), lane, body: submitted.into() }
 }
 
 /// The number that [`answer`] was given.
