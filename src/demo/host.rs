@@ -41,9 +41,17 @@ pub async fn create(edge: SocketAddr, quiz: &Quiz, capacity: u32) -> Result<Crea
             .hint("its log says why; is its port free?")
     };
     let client = reqwest::Client::builder().timeout(REPLY_WAIT).build().map_err(unavailable)?;
-    let response = client.post(format!("http://{edge}/v1/games")).json(&body).send().await.map_err(unavailable)?;
-    let status = response.status();
-    let text = response.text().await.map_err(unavailable)?;
+    let deadline = Instant::now() + EDGE_WAIT;
+    let (status, text) = loop {
+        let response = client.post(format!("http://{edge}/v1/games")).json(&body).send().await.map_err(unavailable)?;
+        let status = response.status();
+        let text = response.text().await.map_err(unavailable)?;
+        if status != reqwest::StatusCode::SERVICE_UNAVAILABLE || Instant::now() >= deadline {
+            break (status, text);
+        }
+        // The edge says that it could not log the game: it may in a moment.
+        sleep(Duration::from_millis(500)).await;
+    };
     if !status.is_success() {
         return Err(Failure::new(Exit::Failed, format!("the edge refused the game: {status} {text}")));
     }

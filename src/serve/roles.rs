@@ -17,12 +17,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, unavailable};
 
 /// An edge gives up on an append early enough to say "retry" within 2 s.
 const EDGE_DELIVERY_TIMEOUT_MS: u32 = 1_800;
 /// Joins and games that one address may make where bots are welcome, for each second or minute.
 const BOTS_PER_S: u32 = 100_000;
+/// How long Kafka may take to answer before an edge gives up starting.
+const START_WAIT: Duration = Duration::from_secs(60);
 /// How long Kafka may take to answer a readiness check.
 const KAFKA_CHECK_WAIT: Duration = Duration::from_secs(2);
 
@@ -119,6 +121,10 @@ pub async fn edge(
 ) -> Result<(), Failure> {
     let failed = |err: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("the edge: {err}"));
     let producer = producer(&parts, EDGE_DELIVERY_TIMEOUT_MS)?;
+    // Its first append must not wait for what a new client has to learn: players would be told to retry.
+    producer.ready(START_WAIT).await.map_err(|err| {
+        unavailable("Kafka", "kafka.bootstrap_servers says where it is; `quizstream topics apply` makes the topics")(err.to_string())
+    })?;
     let (tail, results) = Tail::start(&parts.kafka, parts.codec.clone(), parts.schemas.clone(), Topic::Results)
         .map_err(|err| failed(&err))?;
     let mut config = EdgeConfig::new(edge.token_secret);

@@ -105,7 +105,6 @@ fn client_config(config: &KafkaConfig, options: &ProducerOptions) -> Result<Clie
         .set("acks", "all")
         .set("max.in.flight.requests.per.connection", "5")
         .set("retries", "2147483647")
-        .set("enable.gapless.guarantee", "false")
         .set("partitioner", "murmur2_random")
         .set("sticky.partitioning.linger.ms", "0")
         .set("linger.ms", options.linger_ms.to_string())
