@@ -5,7 +5,7 @@ use quiz_game::import::{Format, Imported, import};
 use quiz_schemas::quiz::{AnswerKey, Picks, Question, QuestionKind};
 
 fn picks(items: &[u8]) -> Picks {
-    Picks::new(items).unwrap()
+    Picks::new(items).expect("few picks")
 }
 
 fn single(options: u8, correct: &[u8]) -> AnswerKey {

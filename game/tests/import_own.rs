@@ -11,13 +11,13 @@ const DEMO: &str = include_str!("../../samples/demo.yaml");
 const BROKEN: &str = include_str!("../fixtures/broken.yaml");
 
 fn picks(items: &[u8]) -> Picks {
-    Picks::new(items).unwrap()
+    Picks::new(items).expect("few picks")
 }
 
 fn only(imported: Imported) -> Question {
     assert_eq!(imported.problems, vec![]);
     assert_eq!(imported.questions.len(), 1);
-    imported.questions.into_iter().next().unwrap()
+    imported.questions.into_iter().next().expect("one question")
 }
 
 #[test]
@@ -253,7 +253,8 @@ proptest! {
         title in prop::option::of(shown_text(80)),
         mut questions in prop::collection::vec(question(), 0..6),
     ) {
-        questions.dedup_by(|a, b| a.prompt == b.prompt);
+        let mut prompts = std::collections::HashSet::new();
+        questions.retain(|question| prompts.insert(question.prompt.clone()));
         let text = export_yaml(title.as_deref(), &questions);
         let imported = import(Format::Yaml, &text);
         if questions.is_empty() {

@@ -57,7 +57,7 @@ impl<'a> Member<'a> {
 
     fn take(&mut self, batch: &[Record]) -> Output<Write> {
         for record in batch {
-            let topic = TOPICS.iter().position(|&topic| topic == record.topic).unwrap();
+            let topic = TOPICS.iter().position(|&topic| topic == record.topic).expect("the topics that it reads");
             self.next[topic] = record.offset as usize + 1;
         }
         let output = BoardProjection.apply(&mut self.state, batch, self.now_us);
@@ -376,7 +376,7 @@ fn boards(run: &Run) -> BTreeMap<(GameId, QuestionNo), String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn a_rough_run_tells_the_same_as_a_plain_one(seed: u64) {

@@ -57,9 +57,9 @@ fn read_block(block: &[Ch], collector: &mut Collector) -> bool {
 fn question(block: &[Ch]) -> Result<Question, Bad> {
     let (markup, body) = text::markup(without_name(block)?);
     let line = block.first().map_or(1, |first| first.line);
-    let (before, answers, after) = parts(body, line)?;
-    let prompt = prompt(before, after, markup);
-    let answers = answers::read(answers, markup, body[before.len()].line)?;
+    let parts = parts(body, line)?;
+    let prompt = prompt(&parts, markup);
+    let answers = answers::read(parts.answers, markup, parts.line)?;
     Ok(Question {
         kind: answers.kind,
         prompt,
@@ -82,8 +82,15 @@ fn without_name(block: &[Ch]) -> Result<&[Ch], Bad> {
     }
 }
 
-/// What stands before, in and behind the braces.
-fn parts(body: &[Ch], line: usize) -> Result<(&[Ch], &[Ch], &[Ch]), Bad> {
+/// What stands before, in and behind the braces, which open on `line`.
+struct Parts<'a> {
+    before: &'a [Ch],
+    line: usize,
+    answers: &'a [Ch],
+    after: &'a [Ch],
+}
+
+fn parts(body: &[Ch], line: usize) -> Result<Parts<'_>, Bad> {
     let Some(open) = text::find(body, "{") else {
         let closed = text::find(body, "}").map(|at| body[at].line);
         return match closed {
@@ -105,12 +112,12 @@ fn parts(body: &[Ch], line: usize) -> Result<(&[Ch], &[Ch], &[Ch]), Bad> {
     if let Some(again) = after.iter().find(|ch| !ch.escaped && matches!(ch.c, '{' | '}')) {
         return bad(again.line, "there are braces behind the answers");
     }
-    Ok((before, answers, after))
+    Ok(Parts { before, line: body[open].line, answers, after })
 }
 
 /// The prompt; answers in its middle are a gap to fill.
-fn prompt(before: &[Ch], after: &[Ch], markup: Markup) -> String {
-    let (before, after) = (text::shown(before, markup), text::shown(after, markup));
+fn prompt(parts: &Parts<'_>, markup: Markup) -> String {
+    let (before, after) = (text::shown(parts.before, markup), text::shown(parts.after, markup));
     if after.is_empty() {
         return before;
     }
