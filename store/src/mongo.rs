@@ -36,7 +36,7 @@ pub use layout::LayoutChange;
 use failure::{timed_out, unavailable};
 
 /// The most lane snapshots asked for at the same time by one call.
-const READS_IN_FLIGHT_MAX: usize = 16;
+const READS_IN_FLIGHT_MAX: usize = 32;
 
 /// Documents in one reply of the server to [`Store::answers`].
 const ANSWERS_READ_BATCH: u32 = 5_000;
@@ -219,7 +219,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What a call that the server answered with no reason to doubt lacks, or else why it failed.
+/// A count in a reply.
 fn field_i64(reply: &Document, name: &str) -> Result<i64, StoreError> {
     // Servers answer counts as int, long or double, by version and size.
     match reply.get(name) {
@@ -229,3 +229,6 @@ fn field_i64(reply: &Document, name: &str) -> Result<i64, StoreError> {
         _ => Err(unavailable(format!("a reply without {name}"))),
     }
 }
+
+#[cfg(test)]
+mod tests;

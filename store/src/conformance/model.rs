@@ -27,9 +27,7 @@ impl Model {
         match write {
             Write::Answer(doc) => {
                 let key = (LaneKey { game: doc.game, lane: doc.lane }, doc.question, doc.player);
-                if !self.answers.contains_key(&key) {
-                    self.answers.insert(key, doc.clone());
-                }
+                self.answers.entry(key).or_insert_with(|| doc.clone());
             }
             Write::Lane(doc) => {
                 let old = self.lanes.get(&doc.lane);

@@ -43,7 +43,9 @@ impl MongoStore {
             match self.holder(pin.pin).await? {
                 Some(holder) if holder.expires_at_us > now_us => return Ok(holder.game == pin.game),
                 // The guard keeps a reservation that another edge has made since.
-                Some(_) => drop(self.within(pins.delete_one(filter::pin_expired(pin.pin, now_us))).await?),
+                Some(_) => {
+                    self.within(pins.delete_one(filter::pin_expired(pin.pin, now_us))).await?;
+                }
                 None => {}
             }
         }

@@ -32,13 +32,17 @@ const COMMANDS_IN_FLIGHT_MAX: usize = 4;
 
 /// One guarded replacement.
 #[derive(Debug)]
-struct Upsert {
+pub(super) struct Upsert {
     filter: RawDocumentBuf,
     replacement: RawDocumentBuf,
 }
 
 impl Upsert {
-    fn new(collection: Collection, filter: &Document, replacement: &impl Serialize) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        collection: Collection,
+        filter: &Document,
+        replacement: &impl Serialize,
+    ) -> Result<Self, StoreError> {
         let refused = |error: bson::ser::Error| StoreError::Refused(format!("{collection}: {error}"));
         let upsert = Self {
             filter: bson::to_raw_document_buf(filter).map_err(refused)?,
@@ -50,7 +54,7 @@ impl Upsert {
         Ok(upsert)
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.filter.as_bytes().len() + self.replacement.as_bytes().len()
     }
 }
@@ -178,7 +182,7 @@ fn upserts(batch: &Batch<'_>) -> Result<Vec<(Collection, Vec<Upsert>)>, StoreErr
 }
 
 /// Cuts `upserts` into commands, in order, each within both limits.
-fn split(upserts: &[Upsert]) -> Vec<&[Upsert]> {
+pub(super) fn split(upserts: &[Upsert]) -> Vec<&[Upsert]> {
     let mut parts = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (at, one) in upserts.iter().enumerate() {
@@ -208,11 +212,11 @@ fn insert_outcome(failed: &mongodb::error::InsertManyError, asked: u64) -> Resul
 }
 
 /// What an update command did.
-struct Updated {
+pub(super) struct Updated {
     /// Documents replaced or inserted.
-    matched: u64,
+    pub(super) matched: u64,
     /// Which updates failed because their document is there.
-    duplicates: Vec<usize>,
+    pub(super) duplicates: Vec<usize>,
 }
 
 #[derive(Deserialize)]
@@ -234,7 +238,7 @@ struct UpdateError {
 }
 
 impl Updated {
-    fn of(reply: &Document) -> Result<Self, StoreError> {
+    pub(super) fn of(reply: &Document) -> Result<Self, StoreError> {
         let reply: UpdateReply = bson::from_document(reply.clone())
             .map_err(|error| unavailable(format!("an unreadable reply to an update, {error}")))?;
         if let Some(error) = reply.write_concern_error {
