@@ -143,6 +143,14 @@ pub trait Processor: Send + Sync + 'static {
         let _ = (write, positions);
     }
 
+    /// Whether `write` lets a successor skip the records that other writes of its batch come of, as a
+    /// snapshot does. A failed or interrupted [`StateStore::write`] may have made any of its writes, so
+    /// the loop makes these only when all the others are made.
+    fn seals(&self, write: &Self::Write) -> bool {
+        let _ = write;
+        false
+    }
+
     /// From where a successor must read `topic`, given that everything below `next` has been
     /// applied. A state that is not stored as it stands commits less (a lane: the oldest open marker).
     fn commit_point(&self, state: &Self::State, topic: Topic, next: i64) -> i64 {

@@ -35,6 +35,16 @@ pub(super) enum Phase {
     Leaving,
 }
 
+/// The writes of some flushes at the front, on their way.
+struct Writing<P: Processor> {
+    /// Under way, or waiting to be tried again.
+    first: Arc<Vec<P::Write>>,
+    /// To be made when `first` is: see [`Processor::seals`].
+    then: Vec<P::Write>,
+    /// Of how many flushes.
+    covered: usize,
+}
+
 /// One partition number.
 pub(super) struct Task<P: Processor> {
     pub(super) id: TaskId,
@@ -47,8 +57,7 @@ pub(super) struct Task<P: Processor> {
     load: Try,
     pub(super) flushes: VecDeque<Flush<P>>,
     write: Try,
-    /// What the write under way, or waiting to be tried again, carries; and of how many flushes.
-    writing: Option<(Arc<Vec<P::Write>>, usize)>,
+    writing: Option<Writing<P>>,
     /// Everything below is applied.
     applied: Offsets,
     /// The commit points of the finished prefix.
@@ -199,7 +208,11 @@ impl<P: Processor> Task<P> {
             return;
         }
         self.write = Try::Ready;
-        let (_, covered) = self.writing.take().expect("a write under way carries something");
+        let Writing { then, covered, .. } = self.writing.take().expect("a write under way carries something");
+        if !then.is_empty() {
+            self.writing = Some(Writing { first: Arc::new(then), then: Vec::new(), covered });
+            return;
+        }
         for _ in 0..covered {
             self.finish_front(turn);
         }
@@ -357,28 +370,33 @@ impl<P: Processor> Task<P> {
             if finished {
                 return true;
             }
-            self.gather_writes();
+            self.gather_writes(turn.processor);
         }
-        if let Some((writes, _)) = &self.writing
+        if let Some(writing) = &self.writing
             && self.write.start(turn.now.steady_us)
         {
-            turn.actions.push_back(Action::Write { task: self.id, writes: Arc::clone(writes) });
+            turn.actions.push_back(Action::Write { task: self.id, writes: Arc::clone(&writing.first) });
         }
         false
     }
 
-    fn gather_writes(&mut self) {
-        let mut writes = Vec::new();
+    fn gather_writes(&mut self, processor: &P) {
+        let (mut first, mut then) = (Vec::new(), Vec::new());
         let mut covered = 0;
         for flush in &mut self.flushes {
-            if !flush.is_logged() || (covered > 0 && writes.len() + flush.writes.len() > WRITES_MAX) {
+            if !flush.is_logged() || (covered > 0 && first.len() + then.len() + flush.writes.len() > WRITES_MAX) {
                 break;
             }
-            writes.append(&mut flush.writes);
+            let (sealing, plain): (Vec<_>, Vec<_>) = flush.writes.drain(..).partition(|write| processor.seals(write));
+            first.extend(plain);
+            then.extend(sealing);
             covered += 1;
         }
+        if first.is_empty() {
+            std::mem::swap(&mut first, &mut then);
+        }
         if covered > 0 {
-            self.writing = Some((Arc::new(writes), covered));
+            self.writing = Some(Writing { first: Arc::new(first), then, covered });
         }
     }
 

@@ -51,8 +51,11 @@ impl<P: Processor> Machine<P> {
             }
             tasks.push(task.id);
             events.extend(flush.produce.iter().cloned());
-            let news = flush.points.iter().filter(|(topic, point)| task.committed.get(topic) < Some(point));
-            offsets.extend(news.map(|(&topic, &point)| (topic, task.id.partition, point)));
+            // With output go all offsets, moved or not: a successor's look-up waits for a transaction only
+            // when it carries an offset of its partitions, and what time alone led to moves none.
+            let speaks = !flush.produce.is_empty();
+            let told = flush.points.iter().filter(|(topic, point)| speaks || task.committed.get(topic) < Some(point));
+            offsets.extend(told.map(|(&topic, &point)| (topic, task.id.partition, point)));
         }
         if tasks.is_empty() {
             return;

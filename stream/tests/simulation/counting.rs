@@ -107,7 +107,13 @@ impl Processor for Counting {
                     lane.snapshot.digest = digest(lane.snapshot.digest, answer.elapsed_us);
                     output.write.push(Write::Answer { submission: answer.submission.bits(), position });
                 }
-                AnswersBody::LaneOpened(_) => lane.open_at = lane.open_at.or(Some(record.offset)),
+                AnswersBody::LaneOpened(_) => {
+                    // From here on a successor reads from this marker: what came before it must be stored.
+                    if lane.open_at.is_none() && lane.changed {
+                        output.write.push(Write::Snapshot { snapshot: lane.snapshot.clone(), report: None });
+                    }
+                    lane.open_at = lane.open_at.or(Some(record.offset));
+                }
                 AnswersBody::LaneClosed(_) | AnswersBody::Unknown => {}
             }
             lane.snapshot.offset = record.offset;
@@ -134,6 +140,10 @@ impl Processor for Counting {
         if let Write::Snapshot { snapshot, report: Some(report) } = write {
             snapshot.reported_at = Some(positions[*report]);
         }
+    }
+
+    fn seals(&self, write: &Write) -> bool {
+        matches!(write, Write::Snapshot { .. })
     }
 
     fn commit_point(&self, state: &State, _topic: Topic, next: i64) -> i64 {
