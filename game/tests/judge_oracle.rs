@@ -169,7 +169,8 @@ proptest! {
 
 #[test]
 fn folding_twice_is_folding_once_for_every_character() {
-    for c in char::MIN..=char::MAX {
+    // Above the second plane there is nothing that folds.
+    for c in char::MIN..='\u{1ffff}' {
         let once = fold(&format!("a{c}b"));
         assert_eq!(fold(&once), once, "{c:?}");
     }
