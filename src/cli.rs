@@ -169,8 +169,8 @@ pub enum QuizCommand {
         #[arg(long, value_name = "SLUG")]
         id: Option<String>,
         /// Its version.
-        #[arg(long, default_value_t = 1)]
-        version: i32,
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        quiz_version: i32,
     },
 }
 
@@ -253,4 +253,15 @@ pub enum ConfigCommand {
     },
     /// Say whether the configuration can be used.
     Check,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

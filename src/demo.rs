@@ -69,11 +69,13 @@ async fn play(args: &DemoArgs) -> Result<ExitCode, Failure> {
     let quiz = Arc::new(chosen_quiz(args)?);
     let console = Console::new(quiz.questions.len());
     console.status("starting the pipeline");
-    let (pipeline, mut guard) = stage::up(args).await?;
+    let program = std::env::current_exe()
+        .map_err(|err| Failure::new(Exit::Failed, format!("the path of this program is not known: {err}")))?;
+    let (pipeline, mut guard) = stage::up(args, &program).await?;
     console.line(format!("quizstream demo: {}", pipeline.description));
     let edge = pipeline.edges[0];
     console.line(format!("open http://{edge}/ to play, http://{edge}/host to host"));
-    let cast = Cast { quiz, players: args.players, seed: args.seed };
+    let cast = Cast { quiz, players: args.players, capacity: args.players, seed: args.seed };
     let proof = tokio::select! {
         proof = whole_game(&pipeline, cast, &console) => proof?,
         failure = guard.failed() => return Err(failure),

@@ -33,10 +33,10 @@ pub fn run(config: Option<&PathBuf>, command: QuizCommand) -> Result<ExitCode, F
             }
             Ok(verdict(&imported))
         }
-        QuizCommand::Import { file, format, output, publish, id, version } => {
+        QuizCommand::Import { file, format, output, publish, id, quiz_version } => {
             let imported = read(&file, format)?;
             problems(&file, &imported);
-            let quiz = quiz(&file, &imported, id, version);
+            let quiz = quiz(&file, &imported, id, quiz_version);
             if !quiz.questions.is_empty() {
                 let text = import::export_yaml(Some(&quiz.title), &quiz.questions);
                 match &output {

@@ -57,7 +57,7 @@ pub fn run(file: Option<&PathBuf>, args: ServeArgs) -> Result<(), Failure> {
     if roles.contains(&Role::Edge) {
         config.token_secret()?;
     }
-    telemetry::logs("warn,quizstream=info,rdkafka=off");
+    telemetry::logs("warn,quizstream=info,rdkafka=off,librdkafka=off");
     runtime()?.block_on(serve(config, roles, args.instance))
 }
 

@@ -18,10 +18,14 @@ use support::Cluster;
 /// The promise, and what a loaded machine may add.
 const RETRY_WITHIN: Duration = Duration::from_millis(2_000 + 1_000);
 
-fn stack(command: &[&str]) {
+/// Sends a signal to the broker of the stack that `scripts/stack` started.
+fn signal_broker(signal: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/stack");
-    let output = Command::new(script).args(command).output().expect("scripts/stack runs");
+    let output = Command::new(script).args(["pid", "kafka"]).output().expect("scripts/stack runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let pid = String::from_utf8(output.stdout).expect("a number");
+    let sent = Command::new("kill").args([signal, pid.trim()]).status().expect("kill runs");
+    assert!(sent.success(), "the broker has the pid {pid}");
 }
 
 /// Lets the broker go on, whatever becomes of the test.
@@ -29,14 +33,14 @@ struct Paused;
 
 impl Paused {
     fn broker() -> Self {
-        stack(&["stop", "kafka", "--signal", "STOP"]);
+        signal_broker("-STOP");
         Self
     }
 }
 
 impl Drop for Paused {
     fn drop(&mut self) {
-        stack(&["stop", "kafka", "--signal", "CONT"]);
+        signal_broker("-CONT");
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Cast {
     pub quiz: Arc<Quiz>,
     /// How many bots.
     pub players: u32,
+    /// How many players the game is made for: decides its lanes.
+    pub capacity: u32,
     /// Makes their choices.
     pub seed: u64,
 }
@@ -74,8 +76,8 @@ impl Game {
     /// # Errors
     /// When the edge refuses it.
     pub async fn create(pipeline: &Pipeline, cast: Cast) -> Result<Self, Failure> {
-        let created = create(pipeline.edges[0], &cast.quiz, cast.players).await?;
-        let lanes = cast.players.div_ceil(LANE_PLAYERS).max(1) as LaneNo;
+        let created = create(pipeline.edges[0], &cast.quiz, cast.capacity).await?;
+        let lanes = cast.capacity.div_ceil(LANE_PLAYERS).max(1) as LaneNo;
         let host = Host::new(pipeline.edges.clone(), created.host_token.clone());
         Ok(Self { cast, created, lanes, tally: Arc::new(Tally::default()), host, bots: JoinSet::new() })
     }

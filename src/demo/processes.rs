@@ -1,6 +1,7 @@
 //! Roles as processes of their own, started from this binary.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -18,13 +19,14 @@ const DRAIN_WAIT: Duration = Duration::from_secs(12);
 
 /// Child processes; killed when dropped.
 pub struct Processes {
+    program: PathBuf,
     environment: Vec<(&'static str, String)>,
     children: Vec<(String, Child)>,
 }
 
 impl Processes {
     /// None yet; all will use these servers and one token secret.
-    pub fn new(brokers: &str, mongo: &str, registry: &str) -> Self {
+    pub fn new(program: &Path, brokers: &str, mongo: &str, registry: &str) -> Self {
         let secret: String = std::iter::repeat_with(|| format!("{:016x}", rand::random::<u64>())).take(4).collect();
         let environment = vec![
             ("QUIZ_KAFKA__BOOTSTRAP_SERVERS", brokers.to_string()),
@@ -33,7 +35,7 @@ impl Processes {
             ("QUIZ_EDGE__TOKEN_SECRET", secret),
             ("QUIZ_EDGE__BOTS_WELCOME", "true".to_string()),
         ];
-        Self { environment, children: Vec::new() }
+        Self { program: program.to_path_buf(), environment, children: Vec::new() }
     }
 
     /// Starts the roles that `args` asks for; returns where the edges listen.
@@ -72,8 +74,7 @@ impl Processes {
     pub async fn role(&mut self, role: &str, number: u16, listen: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
         let name = format!("{role}-{number}");
         let failed = |err: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("{name} did not start: {err}"));
-        let program = std::env::current_exe().map_err(|err| failed(&err))?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(&self.program);
         command.args(["serve", role, "--instance", &format!("demo-{name}"), "--admin-listen", "127.0.0.1:0"]);
         if let Some(listen) = listen {
             command.args(["--listen", &listen.to_string()]);

@@ -2,6 +2,7 @@
 //! processes of their own on real servers.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use quiz_schemas::Codec;
@@ -87,13 +88,14 @@ impl Guard {
     }
 }
 
-/// Brings up what `args` asks for.
+/// Brings up what `args` asks for. `program` is the quizstream binary, for roles that run as
+/// processes of their own.
 ///
 /// # Errors
 /// When a server does not answer or a port is taken.
-pub async fn up(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
+pub async fn up(args: &DemoArgs, program: &Path) -> Result<(Pipeline, Guard), Failure> {
     match (&args.brokers, &args.mongo) {
-        (Some(brokers), Some(mongo)) => on_servers(args, brokers, mongo).await,
+        (Some(brokers), Some(mongo)) => on_servers(args, program, brokers, mongo).await,
         _ => embedded(args).await,
     }
 }
@@ -172,7 +174,7 @@ async fn embedded(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
     Ok((Pipeline { kafka, codec, schemas, store, edges, description }, guard))
 }
 
-async fn on_servers(args: &DemoArgs, brokers: &str, mongo: &str) -> Result<(Pipeline, Guard), Failure> {
+async fn on_servers(args: &DemoArgs, program: &Path, brokers: &str, mongo: &str) -> Result<(Pipeline, Guard), Failure> {
     let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let kafka = KafkaConfig::new(brokers, "quizstream-demo");
@@ -184,7 +186,7 @@ async fn on_servers(args: &DemoArgs, brokers: &str, mongo: &str) -> Result<(Pipe
     let database = Config::default().mongo.database;
     let store = MongoStore::connect(mongo, &database, MongoOptions::default()).await.map_err(failed)?;
     store.apply_layout(false).await.map_err(failed)?;
-    let mut processes = Processes::new(brokers, mongo, &registry_url);
+    let mut processes = Processes::new(program, brokers, mongo, &registry_url);
     let edges = processes.start(args).await?;
     let description = format!(
         "Kafka at {brokers}, MongoDB at {}: processes {}",

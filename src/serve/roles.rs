@@ -123,7 +123,9 @@ pub async fn edge(
     let producer = producer(&parts, EDGE_DELIVERY_TIMEOUT_MS)?;
     // Its first append must not wait for what a new client has to learn: players would be told to retry.
     producer.ready(START_WAIT).await.map_err(|err| {
-        unavailable("Kafka", "kafka.bootstrap_servers says where it is; `quizstream topics apply` makes the topics")(err.to_string())
+        unavailable("Kafka", "kafka.bootstrap_servers says where it is; `quizstream topics apply` makes the topics")(
+            err.to_string(),
+        )
     })?;
     let (tail, results) = Tail::start(&parts.kafka, parts.codec.clone(), parts.schemas.clone(), Topic::Results)
         .map_err(|err| failed(&err))?;

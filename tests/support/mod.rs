@@ -1,6 +1,7 @@
 //! What the tests on real servers share. Without the servers they fail: `scripts/test` starts them.
 #![allow(dead_code)]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use quiz_schemas::quiz::{AnswerKey, Picks, Question, QuestionKind, Quiz};
@@ -17,6 +18,9 @@ pub fn server(variable: &str) -> String {
         panic!("{variable} is not set: start the servers with `scripts/stack up` and `eval \"$(scripts/stack env)\"`")
     })
 }
+
+/// Lanes of a test's game: more than one, so that every worker of a group has some.
+const LANES: u32 = 8;
 
 /// How many of each role.
 #[derive(Clone, Copy)]
@@ -47,7 +51,9 @@ pub fn on_servers(cluster: Cluster) -> DemoArgs {
 
 /// The whole pipeline on the real servers, each role a process.
 pub async fn pipeline(cluster: Cluster) -> (Pipeline, Guard) {
-    stage::up(&on_servers(cluster)).await.unwrap_or_else(|failure| panic!("{}", failure.message))
+    stage::up(&on_servers(cluster), Path::new(env!("CARGO_BIN_EXE_quizstream")))
+        .await
+        .unwrap_or_else(|failure| panic!("{}", failure.message))
 }
 
 /// A quiz of `questions` questions of several kinds.
@@ -80,7 +86,7 @@ pub fn quiz(questions: usize, limit_ms: i32) -> Arc<Quiz> {
 
 /// A game of `players` bots that have all joined.
 pub async fn game(pipeline: &Pipeline, quiz: Arc<Quiz>, players: u32, seed: u64) -> Game {
-    let cast = Cast { quiz, players, seed };
+    let cast = Cast { quiz, players, capacity: LANES * 2_000, seed };
     let mut game = Game::create(pipeline, cast).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     game.join(pipeline).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     game
