@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use tower_http::timeout::TimeoutLayer;
+use tokio::time::timeout;
 
 use crate::edge::Edge;
 use crate::limits::{BODY_BYTES_MAX, REQUEST_WAIT_MS};
@@ -25,7 +27,6 @@ pub use problem::Problem;
 
 /// The players' and hosts' port.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
-    let wait = Duration::from_millis(REQUEST_WAIT_MS);
     let api = Router::new()
         .route("/v1/games", post(create::create))
         .route("/v1/games/{game}/board", get(board::board))
@@ -34,11 +35,19 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/asyncapi.yaml", get(pages::asyncapi))
         .route("/openapi.yaml", get(pages::openapi))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, wait));
+        .layer(from_fn(within_time));
     Router::new()
         .route("/v1/ws", any(upgrade::upgrade))
         .merge(api)
         .fallback(get(pages::asset))
         .method_not_allowed_fallback(|| async { Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed") })
         .with_state(edge)
+}
+
+/// A slow request, or one whose body does not come, does not hold its place for ever (I9).
+async fn within_time(request: Request, next: Next) -> Response {
+    match timeout(Duration::from_millis(REQUEST_WAIT_MS), next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout").into_response(),
+    }
 }

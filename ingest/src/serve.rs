@@ -12,6 +12,7 @@ use quiz_store::Store;
 use quiz_stream::{Producer, TailEvent, TailHandle};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -99,8 +100,17 @@ pub async fn serve(setup: EdgeSetup, shutdown: CancellationToken) -> Result<(), 
     forget.abort();
     dispatch.abort();
     admin_stop.cancel();
-    let _ = timeout_at(Instant::now() + Duration::from_millis(FLUSH_WAIT_MS), admin).await;
+    stop(public).await;
+    stop(admin).await;
     ended
+}
+
+/// Gives a listener's task a moment to finish its requests.
+async fn stop(mut task: JoinHandle<std::io::Result<()>>) {
+    let deadline = Instant::now() + Duration::from_millis(FLUSH_WAIT_MS);
+    if !task.is_finished() && timeout_at(deadline, &mut task).await.is_err() {
+        task.abort();
+    }
 }
 
 async fn serve_public(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) -> std::io::Result<()> {

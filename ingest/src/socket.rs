@@ -247,10 +247,16 @@ impl Socket {
     async fn finish(mut self, ending: Ending) {
         self.settle().await;
         let gone = self.leave().await;
-        if let Ending::Close(close) = ending {
-            telemetry::evicted(close);
-            tracing::debug!(socket = self.id.0, reason = close.reason(), "socket closed");
-            self.say_goodbye(close).await;
+        match ending {
+            Ending::Close(close) => {
+                telemetry::evicted(close);
+                tracing::debug!(socket = self.id.0, reason = close.reason(), "socket closed");
+                self.say_goodbye(close).await;
+            }
+            // The client's own goodbye is answered, if it is still there.
+            Ending::Lost => {
+                let _ = timeout(Duration::from_millis(CLOSE_WAIT_MS), self.socket.close()).await;
+            }
         }
         if let Some(gone) = gone {
             gone.await;

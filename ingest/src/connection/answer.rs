@@ -3,7 +3,7 @@ use super::*;
 use crate::limits::{ANSWERS_IN_FLIGHT_MAX, APPEND_RETRY_AFTER_MS};
 use crate::protocol::{Ack, Answer};
 use quiz_schemas::LaneKey;
-use quiz_schemas::events::AnswerSubmitted;
+use quiz_schemas::events::{AnswerSubmitted, AnswersRecord};
 
 impl Connection {
     pub(super) fn on_answer(&mut self, around: &Surroundings, answer: Answer, now: Now, out: &mut Vec<Action>) {

@@ -1,7 +1,8 @@
 use super::*;
 use crate::limits::{APPEND_RETRY_AFTER_MS, COMMANDS_IN_FLIGHT_MAX};
 use crate::protocol::{Command, HostAction};
-use quiz_schemas::events::{CloseQuestion, CommandsBody, EndGame, KickPlayer, OpenQuestion};
+use quiz_schemas::events::{CloseQuestion, CommandsBody, CommandsRecord, EndGame, KickPlayer, OpenQuestion};
+use smol_str::SmolStr;
 
 impl Connection {
     pub(super) fn on_command(&mut self, around: &Surroundings, command: Command, now: Now, out: &mut Vec<Action>) {

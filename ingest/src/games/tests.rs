@@ -1,1 +1,348 @@
+//! Goal: who is told what, once, and that a slow socket holds up nobody. Method: a channel with
+//! mailboxes that the test reads; time is an argument.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use quiz_game::view::GameView;
+use quiz_schemas::events::{
+    AnswersCounted, BoardPublished, GameEnded, GameOpened, JoinRefusal, LobbyChanged, LobbyPlayer, Outcome,
+    OutcomesPublished, OverReason, QuestionShown, QuestionStopped, QuestionView, RefusalReason, ResultsBody,
+    ResultsRecord, StopReason, Verdict,
+};
+use quiz_schemas::quiz::{AnswerKey, Picks, QuestionKind};
+use quiz_schemas::{GameId, Pin, PlayerId, QuestionNo};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::channel::Channel;
+use super::encode::EdgeTime;
+use super::mailbox::{Attach, Delivery, SocketId, mailbox};
+use crate::connection::{Mark, NotAttached, Role};
+use crate::limits::{CATCH_UP_MS, LOBBY_INTERVAL_MS, MAILBOX_MAX};
+use crate::protocol::ServerMessage;
+
+const WALL_US: i64 = 1_790_000_000_000_000;
+
+fn game() -> GameId {
+    GameId::from_bits(77)
+}
+
+fn player(n: u64) -> PlayerId {
+    PlayerId::from_bits(n)
+}
+
+struct Ear {
+    mailbox: mpsc::Receiver<Arc<Delivery>>,
+    evict: CancellationToken,
+}
+
+impl Ear {
+    fn deliveries(&mut self) -> Vec<Arc<Delivery>> {
+        std::iter::from_fn(|| self.mailbox.try_recv().ok()).collect()
+    }
+
+    /// The types of the messages since the last look; a mark without a frame is in brackets.
+    fn heard(&mut self) -> Vec<String> {
+        self.deliveries().iter().map(|delivery| name(delivery)).collect()
+    }
+}
+
+fn name(delivery: &Delivery) -> String {
+    match (message(delivery), &delivery.mark) {
+        (Some(message), _) => {
+            let value = serde_json::to_value(message).unwrap();
+            value["type"].as_str().unwrap().to_string()
+        }
+        (None, Mark::Attached(_)) => "[attached]".into(),
+        (None, Mark::Admitted(_)) => "[admitted]".into(),
+        (None, mark) => format!("[{mark:?}]"),
+    }
+}
+
+fn message(delivery: &Delivery) -> Option<ServerMessage> {
+    delivery.text.as_ref().map(|text| serde_json::from_str(text).unwrap())
+}
+
+struct Stage {
+    channel: Channel,
+    now: EdgeTime,
+    seq: i64,
+    sockets: u64,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let now = EdgeTime { mono: Instant::now(), wall_us: WALL_US };
+        let mut view = GameView::new(game());
+        let pin = Pin::from_index(42);
+        let opened = GameOpened { pin, title: "T".into(), questions: 3, lanes: 2, capacity: 100 };
+        view.fold(&record(Some("s0".into()), opened));
+        Self { channel: Channel::new(view, now), now, seq: 0, sockets: 0 }
+    }
+
+    fn attach(&mut self, role: Role) -> Ear {
+        let (sender, receiver) = mailbox();
+        let evict = CancellationToken::new();
+        self.sockets += 1;
+        let attach = Attach { socket: SocketId(self.sockets), role, mailbox: sender, evict: evict.clone() };
+        self.channel.attach(attach, self.now);
+        Ear { mailbox: receiver, evict }
+    }
+
+    fn say(&mut self, body: impl Into<ResultsBody>) {
+        self.seq += 1;
+        let id = format!("s{}", self.seq);
+        self.channel.record(&record(Some(id), body), self.now);
+    }
+
+    fn say_as(&mut self, id: Option<&str>, body: impl Into<ResultsBody>) {
+        self.channel.record(&record(id.map(Into::into), body), self.now);
+    }
+
+    fn wait(&mut self, ms: u64) {
+        self.now.mono += Duration::from_millis(ms);
+        self.now.wall_us += i64::try_from(ms).unwrap() * 1000;
+        self.channel.tick(self.now);
+    }
+
+    fn show(&mut self, question: QuestionNo) {
+        let shown = shown(question, self.now.wall_us);
+        self.say(shown);
+    }
+}
+
+fn record(id: Option<String>, body: impl Into<ResultsBody>) -> ResultsRecord {
+    ResultsRecord { game: game(), at_us: WALL_US, event_id: id.map(Into::into), body: body.into() }
+}
+
+fn shown(question: QuestionNo, opened_at_us: i64) -> QuestionShown {
+    let view = QuestionView {
+        kind: QuestionKind::Single,
+        prompt: "?".into(),
+        options: vec!["a".into(), "b".into()],
+        points_max: 1000,
+        limit_ms: 20_000,
+    };
+    QuestionShown { question, view, opened_at_us, deadline_us: opened_at_us + 20_000_000 }
+}
+
+fn admitted(who: u64, players: i32) -> LobbyChanged {
+    LobbyChanged {
+        admitted: vec![LobbyPlayer { player: player(who), nickname: format!("player {who}") }],
+        refused: Vec::new(),
+        kicked: Vec::new(),
+        players,
+        connected: players,
+    }
+}
+
+fn nobody(players: i32) -> LobbyChanged {
+    LobbyChanged { admitted: Vec::new(), refused: Vec::new(), kicked: Vec::new(), players, connected: players }
+}
+
+fn board(question: QuestionNo) -> BoardPublished {
+    BoardPublished {
+        question,
+        key: AnswerKey::Single { options: 2, correct: Picks::one(1) },
+        explanation: None,
+        distribution: vec![0, 1],
+        answered: 1,
+        correct: 1,
+        players: 9,
+        top: Vec::new(),
+        last: false,
+    }
+}
+
+fn outcomes(question: QuestionNo, players: &[u64]) -> OutcomesPublished {
+    let outcome = |who: &u64| Outcome {
+        player: player(*who),
+        verdict: Verdict::Correct,
+        points: 10,
+        total: 100 + i64::try_from(*who).unwrap(),
+        rank: 1,
+        gap: 0,
+        streak: 1,
+    };
+    OutcomesPublished { question, part: 0, parts: 1, outcomes: players.iter().map(outcome).collect() }
+}
+
+#[test]
+fn a_joiner_hears_nothing_until_it_is_admitted_then_the_present_state() {
+    let mut stage = Stage::new();
+    let mut ada = stage.attach(Role::Joiner(player(1)));
+    assert_eq!(ada.heard(), ["[attached]"]);
+    stage.show(0);
+    assert!(ada.heard().is_empty());
+    stage.say(admitted(1, 1));
+    assert_eq!(ada.heard(), ["[admitted]", "question", "lobby"]);
+    stage.say(QuestionStopped { question: 0, reason: StopReason::Deadline });
+    assert_eq!(ada.heard(), ["closed"]);
+}
+
+#[test]
+fn a_refused_joiner_is_told_and_let_go() {
+    let mut stage = Stage::new();
+    let mut ada = stage.attach(Role::Joiner(player(1)));
+    let refusal = JoinRefusal { player: player(1), reason: RefusalReason::NicknameTaken };
+    stage.say(LobbyChanged { refused: vec![refusal], ..nobody(0) });
+    assert_eq!(ada.heard(), ["[attached]", "[Refused(NicknameTaken)]"]);
+    assert!(stage.channel.is_empty());
+}
+
+#[test]
+fn a_public_event_is_encoded_once_for_all() {
+    let mut stage = Stage::new();
+    let mut ears: Vec<Ear> = (1..=5).map(|who| stage.attach(Role::Player(player(who)))).collect();
+    for ear in &mut ears {
+        ear.deliveries();
+    }
+    stage.show(0);
+    let heard: Vec<Arc<Delivery>> = ears.iter_mut().flat_map(Ear::deliveries).collect();
+    assert_eq!(heard.len(), 5);
+    assert!(heard.iter().all(|delivery| Arc::ptr_eq(delivery, &heard[0])));
+}
+
+#[test]
+fn players_and_hosts_hear_what_is_theirs() {
+    let mut stage = Stage::new();
+    let (mut ada, mut host) = (stage.attach(Role::Player(player(1))), stage.attach(Role::Host));
+    assert_eq!(ada.heard(), ["[attached]", "lobby"]);
+    assert_eq!(host.heard(), ["[attached]", "lobby"]);
+    stage.show(0);
+    stage.say_as(None, AnswersCounted { question: 0, answered: 1 });
+    stage.say(QuestionStopped { question: 0, reason: StopReason::Host });
+    stage.say_as(Some("q0.board"), board(0));
+    stage.say_as(Some("q0.outcomes.0"), outcomes(0, &[1, 2]));
+    stage.say(GameEnded { reason: OverReason::Finished, players: 9, top: Vec::new() });
+    let last = ada.deliveries();
+    let names: Vec<String> = last.iter().map(|delivery| name(delivery)).collect();
+    assert_eq!(names, ["question", "closed", "board", "outcome", "over"]);
+    let Some(ServerMessage::Outcome(own)) = message(&last[3]) else { panic!("no outcome") };
+    assert_eq!((own.total, own.players), (101, 9));
+    assert_eq!(host.heard(), ["question", "counted", "closed", "board", "over"]);
+}
+
+#[test]
+fn what_is_published_again_is_told_once() {
+    let mut stage = Stage::new();
+    let mut ada = stage.attach(Role::Player(player(1)));
+    ada.deliveries();
+    for _ in 0..2 {
+        stage.say_as(Some("s1"), shown(0, WALL_US));
+        stage.say_as(Some("s2"), QuestionStopped { question: 0, reason: StopReason::Host });
+        stage.say_as(Some("q0.board"), board(0));
+        stage.say_as(Some("q0.outcomes.0"), outcomes(0, &[1]));
+    }
+    assert_eq!(ada.heard(), ["question", "closed", "board", "outcome"]);
+}
+
+#[test]
+fn players_hear_of_the_lobby_in_batches_and_hosts_at_once() {
+    let mut stage = Stage::new();
+    let (mut ada, mut host) = (stage.attach(Role::Player(player(1))), stage.attach(Role::Host));
+    ada.deliveries();
+    host.deliveries();
+    for who in 2..=40 {
+        stage.say(admitted(who, i32::try_from(who).unwrap()));
+    }
+    assert_eq!(host.heard().len(), 39);
+    assert_eq!(ada.heard(), ["lobby"], "the first at once");
+    stage.wait(LOBBY_INTERVAL_MS);
+    let batch = ada.deliveries();
+    let [delivery] = &batch[..] else { panic!("{} deliveries", batch.len()) };
+    let Some(ServerMessage::Lobby(lobby)) = message(delivery) else { panic!("no lobby") };
+    assert_eq!((lobby.players, lobby.joined.len()), (40, 20));
+    assert_eq!(lobby.joined.last().unwrap().nickname, "player 40");
+    stage.wait(LOBBY_INTERVAL_MS);
+    assert!(ada.heard().is_empty(), "nothing new");
+}
+
+#[test]
+fn a_slow_socket_is_evicted_and_the_others_go_on() {
+    let mut stage = Stage::new();
+    let (slow, mut quick) = (stage.attach(Role::Host), stage.attach(Role::Host));
+    for count in 0..MAILBOX_MAX as i64 * 2 {
+        stage.say_as(None, AnswersCounted { question: 0, answered: count });
+        quick.deliveries();
+    }
+    assert!(slow.evict.is_cancelled());
+    assert!(!quick.evict.is_cancelled());
+    stage.show(0);
+    assert_eq!(quick.heard(), ["question"]);
+}
+
+#[test]
+fn a_removed_player_is_told_on_all_sockets_and_kept_out() {
+    let mut stage = Stage::new();
+    let mut ears = [stage.attach(Role::Player(player(1))), stage.attach(Role::Player(player(1)))];
+    for ear in &mut ears {
+        ear.deliveries();
+    }
+    stage.say(LobbyChanged { kicked: vec![player(1)], ..nobody(0) });
+    for ear in &mut ears {
+        assert_eq!(ear.heard()[0], "[Kicked]");
+    }
+    let mut again = stage.attach(Role::Player(player(1)));
+    assert_eq!(again.heard(), [format!("[{:?}]", Mark::NotAttached(NotAttached::Banned))]);
+}
+
+#[test]
+fn a_late_socket_hears_the_state_and_loads_its_outcome() {
+    let mut stage = Stage::new();
+    stage.show(0);
+    let mut ada = stage.attach(Role::Player(player(1)));
+    let greeting = ada.deliveries();
+    let greeted = greeting[1].clock.and_then(|clock| clock.greeted).expect("it is timed from when the edge saw it");
+    assert_eq!((greeted.seen, greeted.opened_at_us), (stage.now.mono, stage.now.wall_us));
+    stage.say(QuestionStopped { question: 0, reason: StopReason::Host });
+    let mut late = stage.attach(Role::Player(player(2)));
+    assert_eq!(late.heard(), ["[attached]", "question", "closed"]);
+    stage.say_as(Some("q0.board"), board(0));
+    let mut later = stage.attach(Role::Player(player(3)));
+    let deliveries = later.deliveries();
+    assert_eq!(name(&deliveries[1]), "board");
+    assert_eq!(deliveries[1].mark, Mark::OutcomeMissing { question: 0, players: 9 });
+    stage.say(GameEnded { reason: OverReason::Host, players: 9, top: Vec::new() });
+    assert_eq!(stage.attach(Role::Player(player(4))).heard(), ["[attached]", "board", "over"]);
+    assert_eq!(stage.attach(Role::Host).heard(), ["[attached]", "lobby", "board", "over"]);
+}
+
+#[test]
+fn an_old_question_is_no_news_to_an_edge_that_catches_up() {
+    for (age_ms, waited_ms, is_greeting) in [(10, 0, false), (3_000, 0, true), (3_000, CATCH_UP_MS + 1, false)] {
+        let mut stage = Stage::new();
+        let mut ada = stage.attach(Role::Player(player(1)));
+        ada.deliveries();
+        stage.wait(waited_ms);
+        let opened_at_us = stage.now.wall_us - age_ms * 1000;
+        stage.say(shown(0, opened_at_us));
+        let clock = ada.deliveries()[0].clock.expect("a clock");
+        assert_eq!(clock.greeted.is_some(), is_greeting, "{age_ms} ms old, {waited_ms} ms after the start");
+    }
+}
+
+#[test]
+fn only_the_last_socket_of_a_player_takes_the_player_away() {
+    let mut stage = Stage::new();
+    let _ears = [stage.attach(Role::Player(player(1))), stage.attach(Role::Player(player(1)))];
+    assert!(!stage.channel.detach(SocketId(1), Some(player(1))));
+    assert!(stage.channel.detach(SocketId(2), Some(player(1))));
+    assert!(stage.channel.is_empty());
+}
+
+#[test]
+fn a_newer_view_is_told_and_an_older_is_not() {
+    let mut stage = Stage::new();
+    let mut ada = stage.attach(Role::Player(player(1)));
+    ada.deliveries();
+    let mut newer = GameView::new(game());
+    newer.fold(&record(Some("s0".into()), nobody(3)));
+    newer.fold(&record(Some("s9".into()), shown(2, WALL_US)));
+    stage.channel.reload(newer, stage.now);
+    assert_eq!(ada.heard(), ["question"]);
+    stage.channel.reload(GameView::new(game()), stage.now);
+    assert!(ada.heard().is_empty());
+}

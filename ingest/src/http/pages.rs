@@ -5,7 +5,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use super::Problem;
 
 #[derive(RustEmbed)]
-#[folder = "../web"]
+#[folder = "../web/pages"]
 struct Web;
 
 const ASYNCAPI: &str = include_str!("../../../docs/asyncapi.yaml");

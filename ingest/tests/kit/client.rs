@@ -48,9 +48,12 @@ impl Client {
 
     /// The next message, or how the socket was closed.
     pub async fn next(&mut self) -> Result<ServerMessage, u16> {
+        timeout(PATIENCE, self.message()).await.expect("the edge says something in time")
+    }
+
+    async fn message(&mut self) -> Result<ServerMessage, u16> {
         loop {
-            let frame = timeout(PATIENCE, self.socket.next()).await.expect("the edge says something in time");
-            match frame {
+            match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
                     return Ok(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
                 }

@@ -1,0 +1,123 @@
+//! Goal: no ack without the log (I1), and nothing lost when the edge goes. Method: the embedded
+//! broker is cut off and comes back; the edge is told to stop.
+
+mod kit;
+
+use std::time::Duration;
+
+use kit::{Client, PATIENCE, Rig};
+use quiz_ingest::protocol::{ErrorCode, SUBPROTOCOL, ServerMessage};
+use quiz_schemas::AnyEvent;
+use quiz_schemas::events::JoinsBody;
+use tokio::time::{Instant, timeout};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_without_a_broker_is_refused_and_succeeds_when_it_is_back() {
+    let rig = Rig::start().await;
+    let created = rig.create().await;
+    let mut ada = rig.client().await;
+    ada.join(created.pin, "Ada").await;
+    rig.script.open(created.game, 0).await;
+    ada.question().await;
+    rig.cluster.broker_down().unwrap();
+    ada.pick(0, 5, 1).await;
+    let error = ada
+        .until(|message| match message {
+            ServerMessage::Ack(ack) => panic!("acked without a broker: {ack:?}"),
+            ServerMessage::Error(error) => Some(error),
+            _ => None,
+        })
+        .await;
+    assert_eq!((error.code, error.submission.map(|id| id.bits())), (ErrorCode::Unavailable, Some(5)));
+    let wait = error.retry_after_ms.expect("when to try again");
+    rig.cluster.broker_up().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let ack = loop {
+        ada.pick(0, 5, 1).await;
+        let outcome = ada
+            .until(|message| match message {
+                ServerMessage::Ack(ack) => Some(Ok(ack)),
+                ServerMessage::Error(error) => Some(Err(error)),
+                _ => None,
+            })
+            .await;
+        match outcome {
+            Ok(ack) => break ack,
+            Err(error) => assert_eq!(error.code, ErrorCode::Unavailable),
+        }
+        assert!(Instant::now() < deadline, "not acked after the broker is back");
+        // As the edge asks of its clients.
+        tokio::time::sleep(Duration::from_millis(wait.into())).await;
+    };
+    assert_eq!(ack.submission.bits(), 5);
+    rig.script
+        .saw(|record| {
+            (record.position().offset == ack.position.1 && matches!(record.event, AnyEvent::Answers(_))).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_stops_sends_its_players_away_and_loses_nothing() {
+    let rig = Rig::start_with(|config| config.drain_window = Duration::from_millis(500)).await;
+    let created = rig.create().await;
+    let mut players = Vec::new();
+    for name in ["Ada", "Grace", "Edsger"] {
+        let mut player = rig.client().await;
+        player.join(created.pin, name).await;
+        players.push(player);
+    }
+    rig.script.open(created.game, 0).await;
+    for player in &mut players {
+        player.question().await;
+    }
+    let mut idle = rig.client().await;
+    players[0].pick(0, 1, 2).await;
+    rig.edge.stop.cancel();
+    players[0].ack().await;
+    for player in players.iter_mut().chain([&mut idle]) {
+        assert_eq!(player.closed().await, 3001);
+    }
+    let finished = timeout(Duration::from_secs(10), rig.edge.done).await.expect("it stops in time");
+    assert!(matches!(finished, Ok(Ok(()))));
+    let mut gone = Vec::new();
+    while gone.len() < 3 {
+        let next = rig
+            .script
+            .saw(|record| match &record.event {
+                AnyEvent::Joins(joins) => match &joins.body {
+                    JoinsBody::PlayerDisconnected(left) if !gone.contains(left) => Some(left.clone()),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .await;
+        gone.push(next);
+    }
+    assert_eq!(gone.iter().filter(|left| left.answered == Some(0)).count(), 1, "the one who answered");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_drains_says_so_and_takes_no_new_sockets() {
+    let rig = Rig::start_with(|config| config.drain_window = Duration::from_secs(5)).await;
+    let ready = |rig: &Rig| {
+        let url = format!("http://{}/readyz?verbose", rig.edge.admin);
+        async move { reqwest::get(url).await.expect("the admin port answers").status().as_u16() }
+    };
+    assert_eq!(ready(&rig).await, 200);
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        clients.push(rig.client().await);
+    }
+    rig.edge.stop.cancel();
+    let deadline = Instant::now() + PATIENCE;
+    while ready(&rig).await != 503 {
+        assert!(Instant::now() < deadline, "still ready");
+    }
+    let protocol = ("sec-websocket-protocol", SUBPROTOCOL);
+    assert!(Client::try_connect(rig.edge.address, &[protocol]).await.is_err());
+    for client in &mut clients {
+        assert_eq!(client.closed().await, 3001);
+    }
+    assert!(matches!(timeout(PATIENCE, rig.edge.done).await, Ok(Ok(Ok(())))));
+}
