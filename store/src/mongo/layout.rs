@@ -2,6 +2,7 @@
 //! changes nothing the second time.
 
 use std::fmt;
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
@@ -13,6 +14,10 @@ use crate::{Collection, StoreError};
 /// Chunks that a new hashed collection gets on each shard. All writes of a game go to as many chunks
 /// as it has lanes; with a few on each shard the balancer can even out later shards without a split.
 const CHUNKS_PER_SHARD: i64 = 4;
+
+/// How long one step may take. Sharding a collection moves chunks and builds indexes; a step that is
+/// cut off goes on in the cluster and keeps the next one waiting.
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The server's code for "there is no such collection".
 const NAMESPACE_NOT_FOUND: i32 = 26;
@@ -113,18 +118,20 @@ impl MongoStore {
     /// [`StoreError::Refused`] when a collection is sharded by another key: that needs a migration.
     /// After any error, call again: what is done stays.
     pub async fn apply_layout(&self, dry_run: bool) -> Result<Vec<LayoutChange>, StoreError> {
-        let sharded = self.is_sharded().await?;
+        let mut patient = self.clone();
+        patient.options.command_timeout = patient.options.command_timeout.max(STEP_TIMEOUT);
+        let sharded = patient.is_sharded().await?;
         let mut changes = Vec::new();
         if sharded {
-            self.enable_sharding(dry_run, &mut changes).await?;
+            patient.enable_sharding(dry_run, &mut changes).await?;
         } else {
             changes.push(LayoutChange::NotSharded);
         }
-        self.create_collections(dry_run, &mut changes).await?;
+        patient.create_collections(dry_run, &mut changes).await?;
         if sharded {
-            self.shard_collections(dry_run, &mut changes).await?;
+            patient.shard_collections(dry_run, &mut changes).await?;
         }
-        self.create_indexes(dry_run, &mut changes).await?;
+        patient.create_indexes(dry_run, &mut changes).await?;
         Ok(changes)
     }
 
