@@ -141,8 +141,10 @@ impl Session {
             return Err(RouterError::bad_value("explain takes a command"));
         }
         let inner = String::from_utf8_lossy(raw::first(explain.value)?.name).into_owned();
-        let name =
-            Route::cluster_name(&inner).ok_or_else(|| RouterError::not_routed(&format!("explain of {inner}")))?;
+        // A shard that is asked to explain a cluster write routes it to itself without end.
+        let name = Route::cluster_name(&inner)
+            .filter(|_| matches!(inner.as_str(), "find" | "aggregate"))
+            .ok_or_else(|| RouterError::not_routed(&format!("explain of {inner}")))?;
         request.forward(&mut self.message, |body, out| raw::rewrite_explain(body, name, out))?;
         self.exchange(Way::Entry).await?;
         Ok(Answer::Forwarded)
