@@ -21,7 +21,7 @@ fn text(accepted: &[&str]) -> Question {
 }
 
 fn order(items: &[u8]) -> AnswerKey {
-    AnswerKey::Order { correct: Picks::new(items).unwrap() }
+    AnswerKey::Order { correct: Picks::new(items).expect("few") }
 }
 
 fn all_kinds() -> Vec<Question> {
