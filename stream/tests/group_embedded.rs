@@ -102,7 +102,7 @@ impl Kit {
     fn count(&self, instance: &str, store: &Arc<MapStore>) -> Member {
         let shutdown = CancellationToken::new();
         let store: Arc<dyn StateStore<Counting>> = Arc::clone(store) as _;
-        let run = run_group(Counting, store, self.setup(instance), shutdown.clone());
+        let run = run_group(Counting { seals: true }, store, self.setup(instance), shutdown.clone());
         Member { shutdown, running: tokio::spawn(run) }
     }
 
@@ -273,8 +273,8 @@ async fn a_transactional_group_restores_from_its_output() {
         kit.producer.append_all(&joins).await.unwrap();
         decided += joins.len();
         let config = kit.cluster.kafka_config("reader");
-        // Each game is also declared over, once, in its time.
-        let count = decided + games as usize;
+        // Each game also has its turns, in their time.
+        let count = decided + games as usize * deciding::TURNS as usize;
         let read = tokio::task::spawn_blocking(move || kit::read_all(&config, Topic::Sessions.name(), 12, count));
         let by_partition = read.await.unwrap();
         member.stop().await;

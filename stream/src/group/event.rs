@@ -182,8 +182,10 @@ pub enum Action<P: Processor> {
     /// Fetch it again, from where it stopped.
     Resume(i32),
     /// Look up the committed offsets of the group's topics, and only then read the topic to restore from,
-    /// from its start to its end. The order matters: a transaction that is open at the look-up is decided
-    /// when it returns, so what was committed with the offsets is in what is read after.
+    /// from its start to its end. The order matters: a transaction that carries one of these offsets is
+    /// decided when the look-up returns, so what was committed with the offsets is in what is read after.
+    /// The end is that of the log, not of what readers of committed records see: behind an open
+    /// transaction, a dead member's say, there may be committed records, which must be waited for.
     Restore {
         /// For whom.
         task: TaskId,

@@ -168,7 +168,7 @@ impl<P: Processor> Machine<P> {
         let task = self.tasks.get_mut(&id.partition).filter(|task| task.id == id)?;
         let turn = Turn {
             processor: &*self.processor,
-            codec: &*self.codec,
+            codec: &self.codec,
             schemas: &mut self.schemas,
             jitter: &mut self.jitter,
             actions: &mut self.actions,

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use quiz_schemas::events::{AnswersBody, ScoresRecord, SessionsRecord};
-use quiz_schemas::{AnyEvent, Codec, GameId, LaneKey, Topic};
+use quiz_schemas::events::{AnswersBody, AnswersRecord, ScoresRecord, SessionsRecord};
+use quiz_schemas::{AnyEvent, GameId, LaneKey, Topic};
 use quiz_stream::group::TopicPartition;
 
 use crate::broker::Broker;
+use crate::deciding::TURNS;
 use crate::store::Store;
-use crate::workload::Input;
+use crate::workload::{CODEC, Input};
 
 pub trait Auditor {
     /// An input stands in the log.
@@ -95,14 +96,21 @@ struct Step {
 /// Audits the counting toy.
 pub struct CountingAuditor {
     inputs: Inputs,
-    codec: Codec,
+    /// What was read of the reports so far, by where each stands.
+    reports: BTreeMap<(i32, i64), ScoresRecord>,
+    reports_read: BTreeMap<i32, i64>,
     /// Each lane's partition and its records in log order, with what they add up to.
     lanes: BTreeMap<LaneKey, (i32, Vec<Step>)>,
 }
 
 impl CountingAuditor {
     pub fn new() -> Self {
-        Self { inputs: Inputs::default(), codec: Codec::new(), lanes: BTreeMap::new() }
+        Self {
+            inputs: Inputs::default(),
+            reports: BTreeMap::new(),
+            reports_read: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+        }
     }
 
     /// What a lane stands at, at a record.
@@ -111,31 +119,34 @@ impl CountingAuditor {
         steps.iter().find(|step| step.offset == offset).map(|step| (step.total, step.digest))
     }
 
-    fn reports(broker: &Broker) -> Vec<((i32, i64), ScoresRecord)> {
-        let mut reports = Vec::new();
+    /// Reads on in the log of reports.
+    fn read_reports(&mut self, broker: &Broker) {
         for partition in 0..broker.partitions {
             let place = (Topic::Scores, partition);
-            let (records, _) = broker.fetch(place, 0, broker.end(place), usize::MAX, false);
+            let next = self.reports_read.entry(partition).or_insert(0);
+            let (records, end) = broker.fetch(place, *next, broker.end(place), usize::MAX, false);
+            *next = end;
             for raw in records {
                 let value = raw.value.expect("output has a value");
-                let record = crate::workload::CODEC.decode(&value).expect("output decodes");
-                reports.push(((partition, raw.offset), record));
+                self.reports.insert((partition, raw.offset), CODEC.decode(&value).expect("output decodes"));
             }
         }
-        reports
     }
 
-    fn check_reports(&self, broker: &Broker) -> Result<BTreeSet<(LaneKey, i64)>, String> {
-        let mut reported = BTreeSet::new();
-        for (_, report) in Self::reports(broker) {
+    fn reported(&self) -> BTreeSet<(LaneKey, i64)> {
+        let place = |report: &ScoresRecord| (LaneKey { game: report.game, lane: report.lane }, report.position.offset);
+        self.reports.values().map(place).collect()
+    }
+
+    fn check_reports(&self) -> Result<(), String> {
+        for report in self.reports.values() {
             let lane = LaneKey { game: report.game, lane: report.lane };
             let offset = report.position.offset;
             if self.at(lane, offset) != Some((report.counts.received, report.counts.duplicate)) {
                 return Err(format!("a wrong report of {lane} at {offset}: {:?}", report.counts));
             }
-            reported.insert((lane, offset));
         }
-        Ok(reported)
+        Ok(())
     }
 }
 
@@ -146,11 +157,9 @@ impl Auditor for CountingAuditor {
             return;
         }
         // Whatever id its writer's schema has, the datum is of this build's schema.
-        let id = quiz_schemas::SchemaId::from_be_bytes(input.value[1..5].try_into().expect("four bytes"));
-        self.codec.set_written(Topic::Answers, id);
-        let AnyEvent::Answers(record) = self.codec.decode_any(Topic::Answers, &input.value).expect("it is good") else {
-            panic!("not an answer");
-        };
+        let id = Topic::Answers.index() as quiz_schemas::SchemaId + 1;
+        let value = [&[0][..], &id.to_be_bytes(), &input.value[5..]].concat();
+        let record: AnswersRecord = CODEC.decode(&value).expect("it is good");
         let (_, steps) = self.lanes.entry(record.lane_key()).or_insert((place.1, Vec::new()));
         let (mut total, mut digest) = steps.last().map_or((0, 0), |step| (step.total, step.digest));
         let mut submission = None;
@@ -164,12 +173,10 @@ impl Auditor for CountingAuditor {
     }
 
     fn check_commit(&mut self, broker: &Broker, store: &Store, offsets: &[(Topic, i32, i64)]) -> Result<(), String> {
+        self.read_reports(broker);
+        let reported = self.reported();
         for &(topic, partition, offset) in offsets {
             self.inputs.check_commit(broker, (topic, partition), offset)?;
-            let reported: BTreeSet<(LaneKey, i64)> = Self::reports(broker)
-                .into_iter()
-                .map(|(_, report)| (LaneKey { game: report.game, lane: report.lane }, report.position.offset))
-                .collect();
             for (&lane, (_, steps)) in self.lanes.iter().filter(|(_, (number, _))| *number == partition) {
                 let stored = store.snapshots.get(&lane).map_or(-1, |snapshot| snapshot.offset);
                 for step in steps.iter().take_while(|step| step.offset < offset) {
@@ -195,7 +202,9 @@ impl Auditor for CountingAuditor {
 
     fn check_end(&mut self, broker: &Broker, store: &Store) -> Result<(), String> {
         self.inputs.check_dead(broker)?;
-        let reported = self.check_reports(broker)?;
+        self.read_reports(broker);
+        self.check_reports()?;
+        let reported = self.reported();
         let mut submissions = 0;
         for (&lane, (partition, steps)) in &self.lanes {
             for step in steps {
@@ -218,14 +227,13 @@ impl Auditor for CountingAuditor {
         if submissions != store.answers.len() {
             return Err("answers are stored that nobody gave".to_string());
         }
-        self.check_versions(broker, store)
+        self.check_versions(store)
     }
 }
 
 impl CountingAuditor {
     /// Snapshots go forward only, each is right where it stands, and names its report.
-    fn check_versions(&self, broker: &Broker, store: &Store) -> Result<(), String> {
-        let reports: BTreeMap<(i32, i64), ScoresRecord> = Self::reports(broker).into_iter().collect();
+    fn check_versions(&self, store: &Store) -> Result<(), String> {
         let mut latest: BTreeMap<LaneKey, i64> = BTreeMap::new();
         for doc in &store.accepted {
             let before = latest.insert(doc.lane, doc.offset);
@@ -237,7 +245,7 @@ impl CountingAuditor {
             }
             let closes = |at: &i64| self.lanes[&doc.lane].1.iter().any(|step| step.closes && step.offset == *at);
             if closes(&doc.offset) {
-                let report = doc.reported_at.and_then(|at| reports.get(&(at.partition, at.offset)));
+                let report = doc.reported_at.and_then(|at| self.reports.get(&(at.partition, at.offset)));
                 if report.is_none_or(|report| report.position.offset != doc.offset || report.lane != doc.lane.lane) {
                     return Err(format!("the snapshot of {} at {} names another report", doc.lane, doc.offset));
                 }
@@ -266,7 +274,7 @@ impl DecidingAuditor {
         for partition in 0..broker.partitions {
             let place = (Topic::Sessions, partition);
             let (records, _) = broker.fetch(place, 0, broker.end(place), usize::MAX, false);
-            let decode = |value: &Bytes| crate::workload::CODEC.decode(value).expect("output decodes");
+            let decode = |value: &Bytes| CODEC.decode(value).expect("output decodes");
             decisions
                 .extend(records.iter().filter_map(|raw| raw.value.as_ref()).map(|value| (partition, decode(value))));
         }
@@ -288,7 +296,7 @@ impl DecidingAuditor {
             let (records, _) = broker.fetch(place, 0, broker.end(place), usize::MAX, false);
             for raw in records {
                 let value = raw.value.expect("output has a value");
-                match crate::workload::CODEC.decode_any(Topic::Answers, &value).expect("output decodes") {
+                match CODEC.decode_any(Topic::Answers, &value).expect("output decodes") {
                     AnyEvent::Answers(record) => {
                         if let AnswersBody::LaneClosed(closed) = record.body {
                             markers.push((record.game, closed.closed_at_us));
@@ -330,7 +338,7 @@ impl Auditor for DecidingAuditor {
             broker.dead.iter().map(|dead| (dead.raw.topic, dead.raw.partition, dead.raw.offset)).collect();
         let dead = self.inputs.dead.keys().all(|at| letters.contains(at));
         // At least: when there are too many, the check at the end says so.
-        committed && dead && Self::decisions(broker).len() >= self.good.len() + self.games.len()
+        committed && dead && Self::decisions(broker).len() >= self.good.len() + TURNS as usize * self.games.len()
     }
 
     fn check_end(&mut self, broker: &Broker, _store: &Store) -> Result<(), String> {
@@ -341,13 +349,13 @@ impl Auditor for DecidingAuditor {
             return Err(format!("{} inputs led to {} decisions", self.good.len(), causes.len()));
         }
         let mut by_game: BTreeMap<GameId, Vec<i64>> = BTreeMap::new();
-        let mut over: BTreeMap<GameId, u32> = BTreeMap::new();
+        let mut turns: BTreeMap<GameId, u32> = BTreeMap::new();
         for (_, decision) in Self::decisions(broker) {
             by_game.entry(decision.game).or_default().push(decision.seq);
-            *over.entry(decision.game).or_default() += u32::from(decision.cause.is_none());
+            *turns.entry(decision.game).or_default() += u32::from(decision.cause.is_none());
         }
-        if by_game.len() != self.games.len() || over.values().any(|&times| times != 1) {
-            return Err(format!("games were declared over {over:?}"));
+        if by_game.len() != self.games.len() || turns.values().any(|&times| times != TURNS) {
+            return Err(format!("games had turns: {turns:?}"));
         }
         if let Some((game, seqs)) = by_game.iter().find(|(_, seqs)| !seqs.iter().copied().eq(0..seqs.len() as i64)) {
             return Err(format!("the decisions of {game} are numbered {seqs:?}"));

@@ -48,7 +48,10 @@ pub fn digest(before: i64, value: i64) -> i64 {
     (before.wrapping_mul(31) ^ value) & 0xffff_ffff
 }
 
-pub struct Counting;
+pub struct Counting {
+    /// Whether snapshots are written last; else a mutation.
+    pub seals: bool,
+}
 
 fn report(lane: &Lane, question: QuestionNo, position: Position) -> AnyEvent {
     let counts = LaneCounts {
@@ -143,7 +146,7 @@ impl Processor for Counting {
     }
 
     fn seals(&self, write: &Write) -> bool {
-        matches!(write, Write::Snapshot { .. })
+        self.seals && matches!(write, Write::Snapshot { .. })
     }
 
     fn commit_point(&self, state: &State, _topic: Topic, next: i64) -> i64 {

@@ -1,5 +1,5 @@
 //! A toy transactional group: every input leads to one numbered decision and one marker in another
-//! topic, and every game is declared over once when its time has come. Its state is the fold of its
+//! topic, and every game has its turns when their time has come. Its state is the fold of its
 //! own decisions. It does not drop inputs that it reads twice, unless told to: exactly once must come
 //! of the transactions.
 
@@ -9,14 +9,23 @@ use quiz_schemas::events::{AnswersRecord, Cause, GameOver, LaneClosed, OverReaso
 use quiz_schemas::{AnyEvent, GameId, PlayerId, Topic};
 use quiz_stream::{Delivery, GroupSpec, Output, Processor, Record};
 
-/// How long after its first decision a game is over, µs.
-pub const GAME_US: i64 = 400_000;
+/// After how long a game has its next turn, µs.
+pub const TURN_US: i64 = 120_000;
+
+/// How many turns a game has: decisions that no input leads to.
+pub const TURNS: u32 = 3;
 
 #[derive(Default)]
 struct Game {
     seq: i64,
-    over_at_us: Option<i64>,
-    over: bool,
+    turns: u32,
+    turn_at_us: Option<i64>,
+}
+
+impl Game {
+    fn next_turn_us(&self) -> Option<i64> {
+        self.turn_at_us.filter(|_| self.turns < TURNS)
+    }
 }
 
 /// What the toy remembers of a partition number.
@@ -35,15 +44,18 @@ pub struct Deciding {
 fn fold(state: &mut State, decision: &SessionsRecord) {
     let game = state.games.entry(decision.game).or_default();
     game.seq = decision.seq + 1;
-    let over_at_us = decision.at_us + GAME_US;
-    game.over_at_us = game.over_at_us.or(Some(over_at_us));
+    let turn_at_us = decision.at_us + TURN_US;
+    game.turn_at_us = game.turn_at_us.or(Some(turn_at_us));
     match &decision.cause {
         Some(cause) => {
             let topic = Topic::from_name(&cause.topic).expect("a cause names one of our topics");
             let highest = state.causes.entry(topic).or_insert(-1);
             *highest = cause.offset.max(*highest);
         }
-        None => game.over = true,
+        None => {
+            game.turns += 1;
+            game.turn_at_us = Some(turn_at_us);
+        }
     }
 }
 
@@ -106,15 +118,15 @@ impl Processor for Deciding {
     }
 
     fn next_tick_us(&self, state: &State) -> Option<i64> {
-        state.games.values().filter(|game| !game.over).filter_map(|game| game.over_at_us).min()
+        state.games.values().filter_map(Game::next_turn_us).min()
     }
 
     fn tick(&self, state: &mut State, now_us: i64) -> Output<()> {
         let mut output = Output::default();
-        let due = |game: &Game| !game.over && game.over_at_us.is_some_and(|at_us| at_us <= now_us);
-        let over: Vec<(GameId, i64)> =
+        let due = |game: &Game| game.next_turn_us().is_some_and(|at_us| at_us <= now_us);
+        let turns: Vec<(GameId, i64)> =
             state.games.iter().filter(|(_, game)| due(game)).map(|(id, game)| (*id, game.seq)).collect();
-        for (game, seq) in over {
+        for (game, seq) in turns {
             let body = GameOver { reason: OverReason::Expired };
             decide(state, &mut output, SessionsRecord { game, seq, at_us: now_us, cause: None, body: body.into() });
         }

@@ -39,8 +39,7 @@ impl<P: Toy, A: Auditor> World<P, A> {
     pub fn mutate(&mut self, mut effect: Effect<P>) -> Effect<P> {
         let early = match (&effect.kind, self.mutation) {
             (Kind::Append { task, events }, Mutation::AcksAppendEarly) => {
-                let positions = vec![Position { partition: 0, offset: 0 }; events.len()];
-                Some(Event::Appended { task: *task, positions })
+                Some(Event::Appended { task: *task, positions: self.guess_positions(events) })
             }
             (Kind::Write { task, .. }, Mutation::AcksWriteEarly) => Some(Event::Wrote { task: *task }),
             _ => None,
@@ -55,7 +54,24 @@ impl<P: Toy, A: Auditor> World<P, A> {
                 *offset = member.owned.get(&(*topic, *partition)).copied().flatten().map_or(*offset, |(_, next)| next);
             }
         }
+        if let (Kind::Transact(transaction), Mutation::OmitsUnmovedOffsets) = (&mut effect.kind, self.mutation) {
+            let committed = &self.broker.committed;
+            let moves = |&(topic, partition, offset): &(_, _, i64)| committed.get(&(topic, partition)) < Some(&offset);
+            transaction.offsets.retain(moves);
+        }
         effect
+    }
+
+    /// Where records would stand if they were appended now.
+    fn guess_positions(&self, events: &[AnyEvent]) -> Vec<Position> {
+        let mut ends = std::collections::BTreeMap::new();
+        let guess = |event: &AnyEvent| {
+            let partition = quiz_stream::partition_of(event.key().as_bytes(), self.broker.partitions);
+            let end = ends.entry(partition).or_insert_with(|| self.broker.end((event.topic(), partition)));
+            *end += 1;
+            Position { partition, offset: *end - 1 }
+        };
+        events.iter().map(guess).collect()
     }
 
     fn answer(&mut self, member: MemberId, silent: bool, event: Event<P>) {
@@ -213,9 +229,9 @@ impl<P: Toy, A: Auditor> World<P, A> {
         let again = match (reading, self.restores_from) {
             (None, topic) => self.look_up_before(task).map(|from| {
                 let place = topic.map(|topic| (topic, task.partition));
-                let end = place.map_or(0, |place| match dirty {
-                    true => self.broker.end(place),
-                    false => self.broker.stable_end(place),
+                let end = place.map_or(0, |place| match self.mutation {
+                    Mutation::RestoresToStable => self.broker.stable_end(place),
+                    _ => self.broker.end(place),
                 });
                 // A record and the marker that ends its transaction.
                 let short = if self.mutation == Mutation::RestoresShort { 2 } else { 0 };
@@ -272,7 +288,8 @@ impl<P: Toy, A: Auditor> World<P, A> {
     }
 
     fn go_on(&mut self, member: MemberId, silent: bool, kind: Kind<P>) {
-        let not_before_us = self.delayed_us();
+        let hangs = matches!(kind, Kind::Transact(_)) && self.rng.chance(self.fault_rate);
+        let not_before_us = self.delayed_us() + if hangs { self.rng.below(2_000_000) as i64 } else { 0 };
         self.effects.push(Effect { member, silent, not_before_us, kind });
     }
 

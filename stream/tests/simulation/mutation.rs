@@ -21,8 +21,14 @@ pub enum Mutation {
     KeepsLostState,
     /// A load does not see the newest writes.
     LoadsStale,
+    /// A half-made write may leave a snapshot without what it covers.
+    SealsNothing,
     /// A restore stops one record short.
     RestoresShort,
+    /// A restore does not wait for what an open transaction holds back.
+    RestoresToStable,
+    /// A transaction carries only offsets that moved.
+    OmitsUnmovedOffsets,
     /// Reads the records of transactions that were aborted.
     ReadsUncommitted,
     /// Starts one record behind the committed offset.

@@ -8,22 +8,25 @@ use std::time::{Duration, Instant};
 use quiz_schemas::Topic;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
 use super::poll::raw_record;
 use super::{GroupError, GroupSetup, Outbox};
 use crate::group::event::{Event, RawRecord, TaskId};
-use crate::group::limits::{RESTORE_CHUNK, RESTORE_IDLE, TRANSACTION_CALL};
+use crate::group::limits::{RESTORE_CHUNK, RESTORE_IDLE, TRANSACTION_TIMEOUT_MS};
 use crate::processor::{GroupSpec, Processor};
 
 const POLL: Duration = Duration::from_millis(50);
 
-/// How long one look-up of offsets may take. The broker answers when transactions that are open have ended.
+/// How long one look-up may take, or the wait for open transactions: the broker ends a dead one in less.
 const LOOK_UP: Duration = Duration::from_secs(15);
 
-const _: () = assert!(LOOK_UP.as_secs() > TRANSACTION_CALL.as_secs());
+/// How often to look whether open transactions have ended.
+const STABLE_POLL: Duration = Duration::from_millis(20);
+
+const _: () = assert!(LOOK_UP.as_millis() > TRANSACTION_TIMEOUT_MS as u128);
 
 /// Asks the thread for restores.
 pub(super) struct Restorer {
@@ -37,10 +40,11 @@ impl Restorer {
         spec: GroupSpec,
         outbox: Outbox<P>,
     ) -> Result<Self, GroupError> {
-        let config = config(setup, &spec);
-        let consumer: BaseConsumer = config.create().map_err(|source| GroupError::Kafka { group: spec.id, source })?;
+        let failed = |source| GroupError::Kafka { group: spec.id, source };
+        let consumer: BaseConsumer = config(setup, &spec, "read_committed").create().map_err(failed)?;
+        let log: BaseConsumer = config(setup, &spec, "read_uncommitted").create().map_err(failed)?;
         let (requests, inbox) = mpsc::channel();
-        let thread = Thread { spec, consumer, inbox, outbox };
+        let thread = Thread { spec, consumer, log, inbox, outbox };
         thread::Builder::new()
             .name(format!("restore {}", spec.id))
             .spawn(move || thread.run())
@@ -58,6 +62,8 @@ impl Restorer {
 struct Thread<P: Processor> {
     spec: GroupSpec,
     consumer: BaseConsumer,
+    /// Sees the end of the log, open transactions included.
+    log: BaseConsumer,
     inbox: mpsc::Receiver<TaskId>,
     outbox: Outbox<P>,
 }
@@ -95,12 +101,30 @@ impl<P: Processor> Thread<P> {
         };
         let mut tpl = TopicPartitionList::new();
         for &partition in left.keys() {
+            self.await_stable(topic, partition)?;
             tpl.add_partition_offset(topic.name(), partition, Offset::Beginning)?;
         }
         self.consumer.assign(&tpl)?;
         let read = self.read_to_end(topic, left, &mut done);
         self.consumer.unassign()?;
         read
+    }
+
+    /// Waits until all that is in the log by now is decided. Readers of committed records come to the
+    /// end of the partition where an open transaction begins, and what is committed behind it is ours too.
+    fn await_stable(&self, topic: Topic, partition: i32) -> KafkaResult<()> {
+        let (_, end) = self.log.fetch_watermarks(topic.name(), partition, LOOK_UP)?;
+        let started = Instant::now();
+        loop {
+            let (_, stable_end) = self.consumer.fetch_watermarks(topic.name(), partition, LOOK_UP)?;
+            if stable_end >= end {
+                return Ok(());
+            }
+            if started.elapsed() > LOOK_UP {
+                return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+            }
+            thread::park_timeout(STABLE_POLL);
+        }
     }
 
     fn read_to_end(
@@ -135,7 +159,7 @@ impl<P: Processor> Thread<P> {
                 }
                 Some(Err(err)) => debug!(group = self.spec.id, %topic, %err, "while restoring"),
                 None if moved_at.elapsed() > RESTORE_IDLE => {
-                    return Err(KafkaError::MessageConsumption(rdkafka::types::RDKafkaErrorCode::OperationTimedOut));
+                    return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
                 }
                 None => {}
             }
@@ -168,12 +192,13 @@ impl<P: Processor> Thread<P> {
 }
 
 /// It has the group's id, to look up its offsets, but never joins it.
-fn config(setup: &GroupSetup, spec: &GroupSpec) -> ClientConfig {
+fn config(setup: &GroupSetup, spec: &GroupSpec, isolation: &str) -> ClientConfig {
     let mut config = setup.kafka.consumer();
     config
         .set("group.id", spec.id)
         .set("group.protocol", "classic")
         .set("auto.offset.reset", "earliest")
+        .set("isolation.level", isolation)
         .set("enable.partition.eof", "true");
     config
 }
