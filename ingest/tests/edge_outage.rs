@@ -1,5 +1,6 @@
 //! Goal: no ack without the log (I1), and nothing lost when the edge goes. Method: the embedded
 //! broker is cut off and comes back; the edge is told to stop.
+#![allow(clippy::unwrap_used)]
 
 mod kit;
 
@@ -8,7 +9,8 @@ use std::time::Duration;
 use kit::{Client, PATIENCE, Rig};
 use quiz_ingest::protocol::{ErrorCode, SUBPROTOCOL, ServerMessage};
 use quiz_schemas::AnyEvent;
-use quiz_schemas::events::JoinsBody;
+use quiz_schemas::events::{AnswersCounted, BoardPublished, JoinsBody};
+use quiz_schemas::quiz::AnswerKey;
 use tokio::time::{Instant, timeout};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,4 +122,43 @@ async fn an_edge_that_drains_says_so_and_takes_no_new_sockets() {
         assert_eq!(client.closed().await, 3001);
     }
     assert!(matches!(timeout(PATIENCE, rig.edge.done).await, Ok(Ok(Ok(())))));
+}
+
+/// A socket that is not read fills the buffers between the edge and its client, then its mailbox.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_is_not_read_is_let_go_and_holds_up_nobody() {
+    let rig = Rig::start_with(|config| config.connections_max = 2).await;
+    let created = rig.create().await;
+    let mut slow = rig.client().await;
+    slow.host(&created.host_token).await;
+    let mut quick = rig.client().await;
+    quick.host(&created.host_token).await;
+    let bulky = |question| BoardPublished {
+        question,
+        key: AnswerKey::Poll { options: 2 },
+        explanation: Some("x".repeat(200_000)),
+        distribution: vec![0, 0],
+        answered: 0,
+        correct: 0,
+        players: 0,
+        top: Vec::new(),
+        last: false,
+    };
+    // Without an event id they are passed on and not remembered.
+    for number in 0..200 {
+        rig.script.say_as(created.game, None, bulky(number)).await;
+        let of = |message| match message {
+            ServerMessage::Board(board) => Some(board.question),
+            _ => None,
+        };
+        assert_eq!(quick.until(of).await, number, "in order, one by one");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while Client::try_connect(rig.edge.address, &[("sec-websocket-protocol", SUBPROTOCOL)]).await.is_err() {
+        assert!(Instant::now() < deadline, "the slow socket still has its place");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    rig.script.say_as(created.game, None, AnswersCounted { question: 0, answered: 1 }).await;
+    quick.until(|message| matches!(message, ServerMessage::Counted(_)).then_some(())).await;
+    drop(slow);
 }

@@ -1,6 +1,7 @@
 //! Goal: the way of an answer through a real edge, from the join to the outcome, and back after a
 //! break. Method: real sockets, the embedded cluster and store; a script says what the rest of the
 //! pipeline would.
+#![allow(clippy::unwrap_used)]
 
 mod kit;
 

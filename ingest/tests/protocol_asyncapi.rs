@@ -1,5 +1,6 @@
 //! Goal: `docs/asyncapi.yaml` and `docs/openapi.yaml` say what the edge says. Method: every variant
 //! of the protocol has its message; samples of all of them, and those only, validate against it.
+#![allow(clippy::unwrap_used)]
 
 use quiz_ingest::http::{Created, Problem};
 use quiz_ingest::protocol::{

@@ -233,10 +233,10 @@ mod tests {
         }
         for bad in [0, -1, CAPACITY_MAX + 1] {
             let wanted = CreateSettings { capacity: Some(bad), ..CreateSettings::default() };
-            assert_eq!(settings(wanted).unwrap_err().code, "bad_settings");
+            assert_eq!(settings(wanted).unwrap_err().code.as_ref(), "bad_settings");
         }
         let wanted = CreateSettings { auto_advance_ms: Some(-1), ..CreateSettings::default() };
-        assert_eq!(settings(wanted).unwrap_err().code, "bad_settings");
+        assert_eq!(settings(wanted).unwrap_err().code.as_ref(), "bad_settings");
     }
 
     #[test]

@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 pub struct Problem {
     /// Always `about:blank`: the code says more.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Box<str>,
     /// What the status says.
-    pub title: String,
+    pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
     /// What went wrong, for programs.
-    pub code: String,
+    pub code: Box<str>,
     /// What went wrong, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
     /// Everything that is wrong with what was sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
@@ -42,7 +42,7 @@ impl Problem {
 
     /// The same with an explanation.
     #[must_use]
-    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+    pub fn detail(mut self, detail: impl Into<Box<str>>) -> Self {
         self.detail = Some(detail.into());
         self
     }

@@ -1,4 +1,4 @@
-//! A client on a real socket.
+//! A client on a real socket. Everything that it hears is held against `docs/asyncapi.yaml`.
 
 use std::net::SocketAddr;
 
@@ -55,6 +55,7 @@ impl Client {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
+                    super::described::check(&text);
                     return Ok(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
                 }
                 Some(Ok(Message::Close(Some(frame)))) => return Err(frame.code.into()),

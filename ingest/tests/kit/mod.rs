@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod client;
+pub mod described;
 pub mod script;
 
 use std::net::SocketAddr;
@@ -55,7 +56,7 @@ impl Rig {
         let codec = Arc::new(Codec::with_fixed_ids());
         let dir = tempfile::tempdir().expect("a temporary folder");
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).await.expect("a store"));
-        let script = Script::start(&cluster, &codec, &store);
+        let script = Script::start(&cluster, &codec, &store).await;
         let mut config = EdgeConfig::new(SECRET);
         config.drain_window = Duration::from_millis(100);
         configure(&mut config);
@@ -116,7 +117,17 @@ pub async fn start_edge(
         edge_id: name.into(),
     };
     let done = tokio::spawn(quiz_ingest::serve(setup, stop.clone()));
+    until_ready(admin).await;
     RunningEdge { address, admin, stop, done }
+}
+
+async fn until_ready(admin: SocketAddr) {
+    let ready = async {
+        while reqwest::get(format!("http://{admin}/readyz")).await.expect("the admin port answers").status() != 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ready).await.expect("the edge comes up in time");
 }
 
 /// Two questions: one with four options, one with a text.

@@ -41,7 +41,7 @@ pub struct Script {
 }
 
 impl Script {
-    pub fn start(cluster: &EmbeddedCluster, codec: &Arc<Codec>, store: &Arc<dyn Store>) -> Self {
+    pub async fn start(cluster: &EmbeddedCluster, codec: &Arc<Codec>, store: &Arc<dyn Store>) -> Self {
         let kafka = cluster.kafka_config("script");
         let producer = Producer::new(&kafka, Arc::clone(codec), ProducerOptions::default()).expect("a producer");
         let mut tails = Vec::new();
@@ -50,12 +50,9 @@ impl Script {
         for topic in [Topic::Commands, Topic::Joins, Topic::Answers] {
             let (tail, inbox) = Tail::start(&kafka, Arc::clone(codec), SchemaSource::fixed(), topic).expect("a tail");
             let partitions = topic.spec().partitions;
-            let reader = tail.clone();
-            tokio::spawn(async move {
-                for partition in 0..partitions {
-                    reader.read_from(partition, Some(0)).await.expect("a partition is read");
-                }
-            });
+            for partition in 0..partitions {
+                tail.read_from(partition, Some(0)).await.expect("a partition is read");
+            }
             tails.push(tail);
             inboxes.push(inbox);
         }
