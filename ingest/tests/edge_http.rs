@@ -4,6 +4,9 @@
 mod kit;
 
 use kit::{Rig, quiz};
+use quiz_schemas::AnyEvent;
+use quiz_schemas::events::CommandsBody;
+use quiz_schemas::quiz::{AnswerKey, Picks};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
@@ -43,6 +46,34 @@ async fn a_bad_game_is_refused_with_reasons() {
     let limited = post(&rig, &json!({ "quiz": quiz() })).await;
     assert!(limited.headers().contains_key("retry-after"));
     problem(limited, 429, "rate_limited").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiz_is_taken_as_authors_write_it() {
+    let rig = Rig::start().await;
+    let question = json!({ "type": "single", "prompt": "Which?", "options": ["Rhine", "Danube"], "answer": "Danube" });
+    let quiz = json!({ "title": "Rivers & lakes", "questions": [question] });
+    let settings = json!({ "capacity": 4_001, "streaks": true });
+    let response = post(&rig, &json!({ "quiz": quiz, "settings": settings })).await;
+    assert_eq!(response.status(), 201);
+    let created: Value = response.json().await.unwrap();
+    let url = format!("http://{}/?pin={}", rig.edge.address, created["pin"].as_str().unwrap());
+    assert_eq!(created["join_url"], url);
+    let command = rig
+        .script
+        .saw(|record| match &record.event {
+            AnyEvent::Commands(commands) => match &commands.body {
+                CommandsBody::CreateGame(create) => Some(create.clone()),
+                _ => None,
+            },
+            _ => None,
+        })
+        .await;
+    assert_eq!((command.quiz.id.as_str(), command.quiz.title.as_str()), ("rivers-lakes", "Rivers & lakes"));
+    assert_eq!(command.quiz.questions[0].key, AnswerKey::Single { options: 2, correct: Picks::one(1) });
+    assert_eq!((command.settings.lanes, command.settings.streaks), (3, true));
+    let wrong = json!({ "title": "T", "questions": [{ "type": "single", "prompt": "?", "options": ["a"] }] });
+    problem(post(&rig, &json!({ "quiz": wrong })).await, 422, "bad_quiz").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
