@@ -61,7 +61,8 @@ async fn people_play_in_a_browser() {
     packages(&tests).await;
     let cli = Cli::parse_from(["quizstream", "demo", "--listen", "127.0.0.1:0"]);
     let Command::Demo(args) = cli.command else { panic!("demo was asked for") };
-    let (pipeline, guard) = stage::up(&args, Path::new(env!("CARGO_BIN_EXE_quizstream"))).await.expect("the pipeline comes up");
+    let (pipeline, guard) =
+        stage::up(&args, Path::new(env!("CARGO_BIN_EXE_quizstream"))).await.expect("the pipeline comes up");
     let origin = format!("http://{}", pipeline.edges[0]);
     // One after the other: two Chromiums at once would measure the machine, not the pages.
     for files in [&["unit/"][..], &["play.test.mjs"], &["looks.test.mjs"]] {

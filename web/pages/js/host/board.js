@@ -17,14 +17,14 @@ export function boardScreen(first, { onNext, onEnd }) {
   const next = h("button", { class: "button big", type: "button", onclick: board.last ? onEnd : onNext }, "");
   const words = board.last ? "Show the podium" : "Next question";
   const element = h("section", { class: "screen board" },
-    h("div", { class: "result" },
+    h("div", { class: "columns" }, h("div", { class: "result" },
       h("p", { class: "task" }, `Question ${board.question + 1} of ${game.questions}`, h("span", { class: "worth" }, rightSentence(board))),
       h("h1", { class: "prompt", tabindex: "-1" }, asked?.prompt ?? `Result of question ${board.question + 1}`),
       hasBars ? bars(board, asked) : correctAnswer(board, asked),
       board.explanation && h("p", { class: "explanation" }, board.explanation)),
     h("div", { class: "card standings" },
       h("h2", { class: "subtitle" }, "Leaders"),
-      leaders(board.top.slice(0, LEADERS), { gained: true })),
+      leaders(board.top.slice(0, LEADERS), { gained: true }))),
     h("div", { class: "controls" }, next));
   return {
     element,

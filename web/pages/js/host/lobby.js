@@ -26,8 +26,9 @@ export function lobbyScreen({ state, joinUrl, onStart, onKick }) {
   const code = qr(joinUrl);
   const element = h("section", { class: "screen lobby" },
     h("div", { class: "invite" },
-      h("h1", { class: "title", tabindex: "-1" }, title),
-      h("p", { class: "soft" }, count(questions, "question")),
+      h("div", { class: "invite-head" },
+        h("h1", { class: "title", tabindex: "-1" }, title),
+        h("p", { class: "soft" }, count(questions, "question"))),
       h("div", { class: "pin-card" },
         h("div", {},
           h("p", { class: "step" }, "Open ", h("strong", { class: "address" }, url.host)),

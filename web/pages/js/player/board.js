@@ -59,10 +59,10 @@ function verdictCard(outcome) {
       h("h1", { class: "title", tabindex: "-1" }, title),
       look !== "poll" && h("p", { class: "gain" }, `+${number(outcome.points)}`, h("span", { class: "unseen" }, " points"))),
     h("dl", { class: "standing" },
-      h("div", {}, h("dt", {}, "Place"), h("dd", {}, ordinal(outcome.rank), h("small", {}, ` of ${number(outcome.players)}`))),
+      h("div", {}, h("dt", {}, "Place"), h("dd", {}, ordinal(outcome.rank), h("small", {}, `of ${number(outcome.players)}`))),
       h("div", {}, h("dt", {}, "Points"), h("dd", {}, number(outcome.total))),
       outcome.streak > 1
-        ? h("div", {}, h("dt", {}, "In a row"), h("dd", { class: "streak" }, sign("flame"), outcome.streak))
+        ? h("div", {}, h("dt", {}, "Streak"), h("dd", { class: "streak" }, sign("flame"), outcome.streak))
         : null),
     h("p", { class: "gap" }, gapText(outcome)));
 }

@@ -69,8 +69,7 @@ function fateOf(kept, state) {
     case "retrying":
       return [spinner(), "Not through yet. Sending it again …"];
     case "received":
-      return [sign("check"), h("strong", {}, "Received"), ` after ${seconds(kept.elapsed_ms)}. `,
-        h("span", {}, state.players > 1 ? `Waiting for the other ${count(state.players - 1, "player")}.` : "Waiting for the end.")];
+      return [sign("check"), h("span", {}, h("strong", {}, "Received"), ` after ${seconds(kept.elapsed_ms)}. ${waitingFor(state.players - 1)}`)];
     case "closed":
       return [sign("clock"), errorText({ code: "question_closed" })];
     case "refused":
@@ -78,6 +77,10 @@ function fateOf(kept, state) {
     default:
       return [];
   }
+}
+
+function waitingFor(others) {
+  return others > 0 ? `Waiting for the other ${count(others, "player")}.` : "Waiting for the end.";
 }
 
 function spinner() {

@@ -17,7 +17,7 @@ export function topbar(element) {
         h("span", { class: "who" }, h("bdi", {}, state.me.nickname)),
         at && !state.over && h("span", { class: "at" }, `${at.question + 1} / ${state.me.questions}`,
           h("span", { class: "unseen" }, " questions")),
-        outcome && h("span", { class: "score" }, h("strong", {}, number(outcome.total)), " points · ", ordinal(outcome.rank)),
+        outcome && h("span", { class: "score" }, h("strong", {}, number(outcome.total)), h("span", { class: "word" }, " points"), " · ", ordinal(outcome.rank)),
       ]);
     },
   };

@@ -11,7 +11,8 @@ export function leaders(lines, { own, gained }) {
   if (lines.length === 0) return h("p", { class: "soft" }, "Nobody is on the board yet.");
   return h("ol", { class: "leaders" }, ...lines.map((line) => {
     const isOwn = line.nickname === own;
-    return h("li", { class: isOwn ? "own" : null },
+    const look = `${isOwn ? "own " : ""}${line.rank === 1 ? "first" : ""}`;
+    return h("li", { class: look || null },
       h("span", { class: "rank" }, line.rank),
       h("bdi", { class: "who" }, line.nickname),
       isOwn && h("span", { class: "you" }, "you"),
