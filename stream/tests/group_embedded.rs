@@ -1,5 +1,6 @@
 //! The loop's driver against the embedded cluster. Goal: what the simulation shows for the loop holds
 //! for the driver's rebalances, seeks, commits and transactions on a real client library.
+#![allow(clippy::unwrap_used, reason = "a test that finds nothing has failed")]
 
 mod kit;
 
@@ -23,7 +24,8 @@ use quiz_schemas::quiz::{AnswerKey, Picks, Response};
 use quiz_schemas::{Codec, GameId, LaneKey, PlayerId, SubmissionId, Topic};
 use quiz_stream::group::{GroupError, GroupSetup, run_group};
 use quiz_stream::{EmbeddedCluster, Producer, ProducerOptions, SchemaSource, StateStore, StoreUnavailable};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Headers, Message, OwnedMessage};
+use rdkafka::producer::{BaseProducer, Producer as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -293,6 +295,40 @@ async fn a_transactional_group_restores_from_its_output() {
         causes.dedup();
         assert_eq!(causes.len(), decided, "every input led to one decision");
     }
+}
+
+/// Another producer takes the member's transactional id: the member notices at its next transaction,
+/// takes the id back, restores and goes on; every input has led to one decision.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fenced_member_restores_and_goes_on() {
+    let kit = Kit::start();
+    let member = kit.decide("one");
+    let join = |n: u64| {
+        let body = PlayerConnected { player: PlayerId::from_bits(n) }.into();
+        JoinsRecord { game: GameId::from_bits(7), at_us: 0, edge: "test".into(), body }.into()
+    };
+    let decided = |count: usize| {
+        let config = kit.cluster.kafka_config("reader");
+        tokio::task::spawn_blocking(move || kit::read_all(&config, Topic::Sessions.name(), 12, count))
+    };
+    let turns = deciding::TURNS as usize;
+    kit.producer.append_all(&[join(1), join(2)]).await.unwrap();
+    decided(2 + turns).await.unwrap();
+
+    let config = kit.cluster.kafka_config("thief");
+    let steal = tokio::task::spawn_blocking(move || {
+        let mut client = config.client();
+        let thief: BaseProducer = client.set("transactional.id", "toy.deciding-one").create().unwrap();
+        thief.init_transactions(Duration::from_secs(10)).unwrap();
+    });
+    steal.await.unwrap();
+    kit.producer.append_all(&[join(3), join(4)]).await.unwrap();
+    let read = decided(4 + turns).await.unwrap();
+    member.stop().await;
+    let seqs = |message: &OwnedMessage| kit.codec.decode::<SessionsRecord>(message.payload().unwrap()).unwrap().seq;
+    let mut seqs: Vec<i64> = read.values().flatten().map(seqs).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (0..4 + turns as i64).collect::<Vec<_>>());
 }
 
 /// What was appended before a group starts is read from the start, and answers arrive quickly once it runs.

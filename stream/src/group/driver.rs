@@ -7,6 +7,7 @@
 mod commits;
 mod consumer;
 mod effects;
+mod lag;
 mod poll;
 mod restore;
 mod transactions;

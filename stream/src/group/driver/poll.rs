@@ -10,7 +10,7 @@ use quiz_schemas::Topic;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -18,11 +18,12 @@ use tracing::{debug, error, info, warn};
 use super::commits::Committer;
 use super::consumer::{Called, GroupConsumer, number_list, offset_list, topic_partitions};
 use super::effects::Effects;
+use super::lag::{LagWatch, Standing};
 use super::restore::Restorer;
 use super::transactions::{Request, Transactor};
 use super::{Clock, GroupError, GroupSetup, Outbox};
 use crate::group::event::{Action, Event, RawRecord, TaskId};
-use crate::group::limits::{BATCH_RECORDS_MAX, POLL_SLEEP, STALLED_US};
+use crate::group::limits::{BATCH_RECORDS_MAX, POLL_SLEEP};
 use crate::group::machine::Machine;
 use crate::group::metrics;
 use crate::processor::{Delivery, GroupSpec, Processor, StateStore};
@@ -32,6 +33,9 @@ const SEEK: Duration = Duration::from_millis(500);
 
 /// How often the loop's health is looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the lag is looked at; each time the broker is asked once per partition.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What the thread starts with.
 pub(super) struct Starter<P: Processor> {
@@ -51,6 +55,7 @@ impl<P: Processor> Starter<P> {
         let outbox = Outbox { sender: self.sender, thread: thread::current() };
         let transactional = spec.delivery == Delivery::Transactional;
         let transactor = transactional.then(|| Transactor::start(&self.setup, spec.id, outbox.clone())).transpose()?;
+        let lag = LagWatch::start(&self.setup, &spec)?;
         let restores = transactional || spec.restores_from.is_some();
         let restorer = restores.then(|| Restorer::start(&self.setup, spec, outbox.clone())).transpose()?;
         let consumer = GroupConsumer::new(&self.setup.kafka, &spec, thread::current())?;
@@ -73,6 +78,8 @@ impl<P: Processor> Starter<P> {
             draining: false,
             seeks: BTreeMap::new(),
             watched_at: Instant::now(),
+            lag,
+            looked_at: Instant::now(),
         };
         member.run()
     }
@@ -93,6 +100,8 @@ struct Member<P: Processor> {
     /// Numbers that are to be read from elsewhere, until the client has done so.
     seeks: BTreeMap<i32, (TaskId, Vec<(Topic, i64)>)>,
     watched_at: Instant,
+    lag: LagWatch,
+    looked_at: Instant,
 }
 
 /// Whether the loop goes on.
@@ -333,11 +342,22 @@ impl<P: Processor> Member<P> {
             error!(group, "a transaction call hangs");
             return Err(GroupError::TransactionHung { group });
         }
-        for (partition, stalled_us) in self.machine.stalled_us(self.clock.now()) {
-            let stalled = f64::from(u8::from(stalled_us > STALLED_US));
-            ::metrics::gauge!(metrics::STALLED, "group" => group, "partition" => partition.to_string()).set(stalled);
+        if self.looked_at.elapsed() >= LOOK_EVERY {
+            self.looked_at = Instant::now();
+            self.look_at_lag();
         }
         Ok(())
+    }
+
+    fn look_at_lag(&self) {
+        let Ok(positions) = self.consumer.inner.position() else { return };
+        let position = |element: &TopicPartitionListElem<'_>| {
+            let offset = if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None };
+            Topic::from_name(element.topic()).map(|topic| (topic, element.partition(), offset))
+        };
+        let positions = positions.elements().iter().filter_map(position).collect();
+        let stalled_us = self.machine.stalled_us(self.clock.now()).collect();
+        self.lag.look(Standing { positions, stalled_us });
     }
 }
 
