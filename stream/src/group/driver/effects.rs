@@ -13,7 +13,11 @@ use crate::group::event::{DeadRecord, Event, TaskId};
 use crate::group::limits::EFFECT_TIMEOUT;
 use crate::group::metrics;
 use crate::processor::{Processor, StateStore};
+use crate::producer::DELIVERY_TIMEOUT_MS;
 use crate::registry::ResolveError;
+
+// An append that is given up must not be appended later, behind its repetition.
+const _: () = assert!(EFFECT_TIMEOUT.as_millis() > DELIVERY_TIMEOUT_MS as u128);
 
 /// Starts effects on the runtime; each ends in one event.
 pub(super) struct Effects<P: Processor> {
