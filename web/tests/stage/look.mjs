@@ -69,6 +69,7 @@ async function plainPaper(page, colour) {
       element.style.background = name ? `var(${name})` : "";
     }
     for (const element of document.querySelectorAll(".ring svg")) element.style.visibility = name ? "hidden" : "";
+    for (const element of document.querySelectorAll(".fate, .controls")) element.style.position = name ? "static" : "";
   }, colour);
 }
 

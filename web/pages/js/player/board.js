@@ -4,7 +4,7 @@ import { h } from "../shared/dom.js";
 import { sign } from "../shared/shapes.js";
 import { leaders } from "../shared/leaders.js";
 import { VERDICTS, number, ordinal } from "../shared/words.js";
-import { correctAnswer } from "../shared/correct.js";
+import { bars, correctAnswer } from "../shared/correct.js";
 import { ownOutcome } from "./fold.js";
 
 /** How many leaders a phone shows. */
@@ -21,6 +21,7 @@ export function boardScreen(first) {
     h("div", { class: "card stack tight" },
       asked && h("p", { class: "prompt small" }, asked.prompt),
       correctAnswer(board, asked),
+      asked?.kind === "poll" && bars(board, asked),
       board.explanation && h("p", { class: "explanation" }, board.explanation)),
     h("div", { class: "card stack tight" },
       h("h2", { class: "subtitle" }, "Leaders"),

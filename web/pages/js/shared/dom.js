@@ -48,9 +48,16 @@ export function fill(element, children) {
   element.replaceChildren(...shown.map((child) => (child instanceof Node ? child : String(child))));
 }
 
-/** Sets a text only when it differs, so that a live region does not speak twice. */
+/**
+ * Sets a text only when it differs, so that a live region does not speak twice, and in the text
+ * node that is there, so that nothing which holds on to it loses it.
+ * @param {Element} element that has no other children
+ * @param {string} text
+ */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.textContent === text) return;
+  if (element.childNodes.length === 1 && element.firstChild instanceof Text) element.firstChild.data = text;
+  else element.textContent = text;
 }
 
 /** @param {string} id @returns {HTMLElement} */
