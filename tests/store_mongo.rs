@@ -1,5 +1,6 @@
 //! The store on a real MongoDB. Needs a sharded server at `QUIZ_MONGO__URI` (`scripts/stack up` has
 //! one); each test has a database of its own there and drops it at its end.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -17,12 +17,12 @@ impl Dice {
     /// A stream for one bot and question of a seeded run.
     pub fn new(seed: u64, bot: u32, question: u16) -> Self {
         let mut dice = Self(seed ^ (u64::from(bot) << 32) ^ (u64::from(question) << 16) ^ 0x9e37_79b9);
-        dice.next();
+        dice.roll();
         dice
     }
 
-    /// The next number.
-    pub fn next(&mut self) -> u64 {
+    /// The next number of the stream.
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,7 +32,7 @@ impl Dice {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.roll() % bound.max(1)
     }
 }
 
@@ -56,7 +56,7 @@ pub fn choose(seed: u64, bot: u32, no: u16, question: &Question) -> Choice {
         if right { right_response(&question.key, &mut dice) } else { some_response(&question.key, &mut dice) };
     let think_ms_max = THINK_MS_MAX.min(u64::try_from(question.limit_ms).unwrap_or(0) / 2);
     let think = Duration::from_millis(THINK_MS_MIN + dice.below(think_ms_max.saturating_sub(THINK_MS_MIN)));
-    Choice { response, think, submission_bits: dice.next() }
+    Choice { response, think, submission_bits: dice.roll() }
 }
 
 fn picks(items: &[u8]) -> Response {

@@ -88,6 +88,11 @@ impl Processor for ScoringWorker {
         step.output
     }
 
+    /// A snapshot makes a successor skip the answers that it covers, so they are stored first.
+    fn seals(&self, write: &Write) -> bool {
+        matches!(write, Write::Lane(_))
+    }
+
     fn commit_point(&self, state: &Lanes, _topic: Topic, next: i64) -> i64 {
         state.oldest_open().map_or(next, |opened_at| opened_at.min(next))
     }
