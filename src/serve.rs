@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quiz_schemas::Codec;
 use quiz_store::StoreConfig;
-use quiz_stream::{KafkaConfig, SchemaSource};
+use quiz_stream::{KafkaConfig, Producer, SchemaSource};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -92,15 +92,17 @@ async fn serve(config: Config, roles: Vec<Role>, instance: Option<String>) -> Re
     let others: Vec<Role> = roles.iter().copied().filter(|role| *role != Role::Registry).collect();
     if others.is_empty() {
         let admin = bind(&config.admin.listen).await?;
-        tasks.spawn(admin_port::serve(admin, metrics, shutdown.clone()));
+        tasks.spawn(admin_port::serve(admin, metrics, None, shutdown.clone()));
     } else {
         let parts = parts(&config, kafka, instance.clone()).await?;
-        for role in &others {
-            let task = match role {
-                Role::Edge => continue,
-                role => roles::worker(*role, parts.clone(), shutdown.clone()),
+        let workers: Vec<Role> = others.iter().copied().filter(|role| *role != Role::Edge).collect();
+        let mut shared = None;
+        for role in workers {
+            let producer = match &shared {
+                Some(producer) => Producer::clone(producer),
+                None => shared.insert(roles::worker_producer(&parts)?).clone(),
             };
-            tasks.spawn(task);
+            tasks.spawn(roles::worker(role, parts.clone(), producer, shutdown.clone()));
         }
         let admin = bind(&config.admin.listen).await?;
         say("admin", &admin);
@@ -110,7 +112,7 @@ async fn serve(config: Config, roles: Vec<Role>, instance: Option<String>) -> Re
             let edge = edge_parts(&config, &instance, listener, admin)?;
             tasks.spawn(roles::edge(edge, parts, metrics, shutdown.clone()));
         } else {
-            tasks.spawn(admin_port::serve(admin, metrics, shutdown.clone()));
+            tasks.spawn(admin_port::serve(admin, metrics, shared, shutdown.clone()));
         }
     }
     supervise(tasks, shutdown).await

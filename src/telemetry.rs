@@ -1,6 +1,7 @@
 //! Logs and metrics of a process.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -9,6 +10,9 @@ use crate::exit::{Exit, Failure};
 
 /// Seconds: from a fast append to a retry's end.
 const LATENCY_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+
+/// How often samples are sorted into their buckets.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Sends logs to stderr: text on a terminal, else one JSON object a line. `RUST_LOG` chooses what;
 /// without it, warnings and this program's own information lines.
@@ -33,6 +37,18 @@ pub fn metrics() -> Result<PrometheusHandle, Failure> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), LATENCY_BUCKETS)
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|err| Failure::new(Exit::Failed, format!("metrics cannot be collected: {err}")))?;
+    let upkeep = handle.clone();
+    // Between two scrapes the recorder keeps each sample of a histogram until someone sorts it into
+    // its bucket; without this a process that nobody scrapes would grow without bound (I9).
+    std::thread::Builder::new()
+        .name("metrics-upkeep".into())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(UPKEEP_INTERVAL);
+                upkeep.run_upkeep();
+            }
+        })
+        .map_err(|err| Failure::new(Exit::Failed, format!("no thread for metrics: {err}")))?;
     metrics::gauge!("quiz_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }

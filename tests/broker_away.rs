@@ -2,6 +2,7 @@
 //! answers again, the resent answers are scored once. Method: SIGSTOP the real broker while bots
 //! are answering, SIGCONT it later. Control: some bots were told to retry, so the fault bit.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -44,6 +45,12 @@ impl Drop for Paused {
     }
 }
 
+/// What a process without an edge answers at `/readyz`.
+async fn readiness(admin: SocketAddr) -> u16 {
+    let answer = reqwest::get(format!("http://{admin}/readyz")).await.expect("the admin port answers");
+    answer.status().as_u16()
+}
+
 /// The next message that `wanted` picks.
 async fn expect<T>(socket: &mut Socket, mut wanted: impl FnMut(ServerMessage) -> Option<T>) -> T {
     let found = timeout(Duration::from_secs(30), async {
@@ -63,7 +70,7 @@ async fn expect<T>(socket: &mut Socket, mut wanted: impl FnMut(ServerMessage) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_edge_says_retry_and_never_acks_without_the_broker() {
-    let (pipeline, guard) = support::pipeline(Cluster { edges: 1, scoring: 1, boards: 1 }).await;
+    let (pipeline, mut guard) = support::pipeline(Cluster { edges: 1, scoring: 1, boards: 1 }).await;
     let quiz = support::quiz(1, 60_000);
     let created = create(pipeline.edges[0], &quiz, 10).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     let mut player = Socket::open(pipeline.edges[0]).await.expect("the edge answers");
@@ -81,7 +88,11 @@ async fn the_edge_says_retry_and_never_acks_without_the_broker() {
 
     let submission = SubmissionId::from_bits(77);
     let answer = ClientMessage::Answer(Answer { question: 0, submission, response: Response::Picks(Picks::one(1)) });
+    let processes = guard.processes().expect("the roles are processes");
+    let worker = processes.role("scoring", 2, None).await.unwrap_or_else(|failure| panic!("{}", failure.message));
+    assert_eq!(readiness(worker).await, 200, "a worker is ready while Kafka answers");
     let paused = Paused::broker();
+    assert_eq!(readiness(worker).await, 503, "a worker is not ready without Kafka");
     let mut retries = 0;
     let outage = Instant::now();
     while outage.elapsed() < Duration::from_secs(6) {
@@ -115,6 +126,7 @@ async fn the_edge_says_retry_and_never_acks_without_the_broker() {
         })
         .await;
     }
+    assert_eq!(readiness(worker).await, 200, "a worker is ready again");
     println!("fault=broker-stopped retries={retries} recovered_s={:.1}", recovered.elapsed().as_secs_f64());
     // Bob answers too, so the question closes by itself.
     idle.send(&ClientMessage::Answer(Answer {

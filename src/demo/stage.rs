@@ -145,7 +145,9 @@ async fn embedded(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
     };
     for (role, count) in [(Role::Sessions, 1), (Role::Scoring, args.scoring), (Role::Board, args.boards)] {
         for number in 1..=count {
-            tasks.spawn(roles::worker(role, parts(format!("{role:?}-{number}").to_lowercase()), shutdown.clone()));
+            let parts = parts(format!("{role:?}-{number}").to_lowercase());
+            let producer = roles::worker_producer(&parts)?;
+            tasks.spawn(roles::worker(role, parts, producer, shutdown.clone()));
         }
     }
     let secret: String = std::iter::repeat_with(|| format!("{:016x}", rand::random::<u64>())).take(4).collect();

@@ -26,7 +26,7 @@ const BOTS_PER_S: u32 = 100_000;
 /// How long Kafka may take to answer before an edge gives up starting.
 const START_WAIT: Duration = Duration::from_secs(60);
 /// How long Kafka may take to answer a readiness check.
-const KAFKA_CHECK_WAIT: Duration = Duration::from_secs(2);
+pub const KAFKA_CHECK_WAIT: Duration = Duration::from_secs(2);
 
 /// What every role but the registry stands on.
 #[derive(Clone)]
@@ -75,6 +75,14 @@ pub async fn registry(listener: TcpListener, kafka: KafkaConfig, shutdown: Cance
         .map_err(|err| Failure::new(Exit::Failed, format!("the registry: {err}")))
 }
 
+/// The producer that the workers of a process share.
+///
+/// # Errors
+/// When its client cannot be made.
+pub fn worker_producer(parts: &Parts) -> Result<Producer, Failure> {
+    producer(parts, quiz_stream::producer::DELIVERY_TIMEOUT_MS)
+}
+
 fn producer(parts: &Parts, delivery_timeout_ms: u32) -> Result<Producer, Failure> {
     let options = ProducerOptions { linger_ms: parts.linger_ms, delivery_timeout_ms, ..ProducerOptions::default() };
     Producer::new(&parts.kafka, parts.codec.clone(), options)
@@ -85,12 +93,12 @@ fn producer(parts: &Parts, delivery_timeout_ms: u32) -> Result<Producer, Failure
 ///
 /// # Errors
 /// When the member cannot go on.
-pub async fn worker(role: Role, parts: Parts, shutdown: CancellationToken) -> Result<(), Failure> {
+pub async fn worker(role: Role, parts: Parts, producer: Producer, shutdown: CancellationToken) -> Result<(), Failure> {
     let store = parts.store.clone();
     match role {
-        Role::Sessions => member(SessionWorker, Arc::new(NoStore), parts, shutdown).await,
-        Role::Scoring => member(ScoringWorker, Arc::new(LaneStore::new(store)), parts, shutdown).await,
-        Role::Board => member(BoardProjection, Arc::new(BoardStore::new(store)), parts, shutdown).await,
+        Role::Sessions => member(SessionWorker, Arc::new(NoStore), parts, producer, shutdown).await,
+        Role::Scoring => member(ScoringWorker, Arc::new(LaneStore::new(store)), parts, producer, shutdown).await,
+        Role::Board => member(BoardProjection, Arc::new(BoardStore::new(store)), parts, producer, shutdown).await,
         Role::Edge | Role::Registry | Role::All => {
             Err(Failure::new(Exit::Failed, format!("{role:?} is not a member of a consumer group")))
         }
@@ -101,9 +109,9 @@ async fn member<P: Processor>(
     processor: P,
     store: Arc<dyn StateStore<P>>,
     parts: Parts,
+    producer: Producer,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let producer = producer(&parts, quiz_stream::producer::DELIVERY_TIMEOUT_MS)?;
     let Parts { kafka, codec, schemas, instance, .. } = parts;
     let setup = GroupSetup { kafka, codec, schemas, producer, instance };
     run_group(processor, store, setup, shutdown).await.map_err(|err| Failure::new(Exit::Failed, err))
