@@ -52,12 +52,6 @@ impl Failure {
     }
 }
 
-impl From<anyhow::Error> for Failure {
-    fn from(err: anyhow::Error) -> Self {
-        Failure::new(Exit::Failed, format!("{err:#}"))
-    }
-}
-
 /// Turns a server's error into a failure that says which server and what to check.
 pub fn unavailable(what: &str, hint: &str) -> impl FnOnce(String) -> Failure {
     let (what, hint) = (what.to_string(), hint.to_string());

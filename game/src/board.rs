@@ -84,11 +84,7 @@ impl Reports {
     pub fn counted(&self, question: QuestionNo) -> LaneCounts {
         let mut sum = LaneCounts::default();
         for counts in self.lanes.iter().filter_map(|lane| lane.counts(question)) {
-            sum.received += counts.received;
-            sum.scored += counts.scored;
-            sum.duplicate += counts.duplicate;
-            sum.late += counts.late;
-            sum.refused += counts.refused;
+            sum += counts;
         }
         sum
     }

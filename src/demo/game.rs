@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quiz_ingest::limits::LANE_PLAYERS_MAX;
 use quiz_ingest::protocol::{Board, Over};
 use quiz_schemas::events::LaneCounts;
 use quiz_schemas::quiz::Quiz;
@@ -28,8 +29,6 @@ const JOIN_WAIT: Duration = Duration::from_secs(60);
 const STORE_WAIT: Duration = Duration::from_secs(10);
 /// How long bots may take to hear that the game is over.
 const OVER_WAIT: Duration = Duration::from_secs(30);
-/// Players that one lane is made for.
-const LANE_PLAYERS: u32 = 2_000;
 
 /// Who plays what.
 #[derive(Clone)]
@@ -77,7 +76,7 @@ impl Game {
     /// When the edge refuses it.
     pub async fn create(pipeline: &Pipeline, cast: Cast) -> Result<Self, Failure> {
         let created = create(pipeline.edges[0], &cast.quiz, cast.capacity).await?;
-        let lanes = cast.capacity.div_ceil(LANE_PLAYERS).max(1) as LaneNo;
+        let lanes = cast.capacity.div_ceil(LANE_PLAYERS_MAX as u32).max(1) as LaneNo;
         let host = Host::new(pipeline.edges.clone(), created.host_token.clone());
         Ok(Self { cast, created, lanes, tally: Arc::new(Tally::default()), host, bots: JoinSet::new() })
     }

@@ -42,14 +42,6 @@ impl Replayed {
     }
 }
 
-fn add(sum: &mut LaneCounts, counts: &LaneCounts) {
-    sum.received += counts.received;
-    sum.scored += counts.scored;
-    sum.duplicate += counts.duplicate;
-    sum.late += counts.late;
-    sum.refused += counts.refused;
-}
-
 /// Reads `game`'s records of `topic` until `done` has seen enough.
 async fn read(
     pipeline: &Pipeline,
@@ -124,7 +116,7 @@ fn take(replayed: &mut Replayed, lane: &mut Lane, record: &AnswersRecord, positi
         }
     }
     if let LaneEffect::Closed(scored) = effect {
-        add(replayed.counts.entry(scored.question).or_default(), &scored.counts);
+        *replayed.counts.entry(scored.question).or_default() += scored.counts;
         replayed.totals.extend(scored.report.outcomes.iter().map(|outcome| (outcome.player, outcome.total)));
     }
 }
@@ -162,7 +154,7 @@ pub async fn reported(
     .await?;
     let mut sums: BTreeMap<QuestionNo, LaneCounts> = BTreeMap::new();
     for ((question, _), (_, counts)) in newest {
-        add(sums.entry(question).or_default(), &counts);
+        *sums.entry(question).or_default() += counts;
     }
     Ok(sums)
 }

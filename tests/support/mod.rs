@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use quiz_ingest::limits::LANE_PLAYERS_MAX;
 use quiz_schemas::quiz::{AnswerKey, Picks, Question, QuestionKind, Quiz};
 use quizstream::cli::DemoArgs;
 use quizstream::demo::game::{Cast, Game};
@@ -86,7 +87,7 @@ pub fn quiz(questions: usize, limit_ms: i32) -> Arc<Quiz> {
 
 /// A game of `players` bots that have all joined.
 pub async fn game(pipeline: &Pipeline, quiz: Arc<Quiz>, players: u32, seed: u64) -> Game {
-    let cast = Cast { quiz, players, capacity: LANES * 2_000, seed };
+    let cast = Cast { quiz, players, capacity: LANES * LANE_PLAYERS_MAX as u32, seed };
     let mut game = Game::create(pipeline, cast).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     game.join(pipeline).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     game

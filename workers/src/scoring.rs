@@ -88,7 +88,8 @@ impl Processor for ScoringWorker {
         step.output
     }
 
-    /// A snapshot makes a successor skip the answers that it covers, so they are stored first.
+    /// The store makes the writes of one call in no order. If a snapshot were there before an answer
+    /// that it holds, and then the process died, the answer would be skipped for ever.
     fn seals(&self, write: &Write) -> bool {
         matches!(write, Write::Lane(_))
     }

@@ -37,6 +37,16 @@ pub struct LaneCounts {
     pub refused: i64,
 }
 
+impl std::ops::AddAssign for LaneCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.received += other.received;
+        self.scored += other.scored;
+        self.duplicate += other.duplicate;
+        self.late += other.late;
+        self.refused += other.refused;
+    }
+}
+
 body! {
     /// What a lane says of a question.
     ScoresBody {

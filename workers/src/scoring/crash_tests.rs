@@ -12,8 +12,8 @@ use quiz_game::lane::{Lane, LaneEffect, LaneSnapshot};
 use quiz_schemas::events::*;
 use quiz_schemas::quiz::{AnswerKey, Picks, Response};
 use quiz_schemas::{AnyEvent, GameId, LaneKey, PlayerId, Position, QuestionNo, SubmissionId, Topic};
-use quiz_store::AnswerDoc;
-use quiz_stream::{Processor, Record, StateStore};
+use quiz_store::{AnswerDoc, Write};
+use quiz_stream::{Processor, Record, StateStore, StoreUnavailable};
 
 use super::fake_store::FakeStore;
 use super::{LaneStore, Lanes, ScoringWorker};
@@ -215,7 +215,7 @@ impl Run<'_> {
         if let Fate::DiesWriting(writes) = fate {
             self.store.kept().budget = Some(writes);
         }
-        let wrote = store.write(&output.write).await;
+        let wrote = write_as_the_loop_does(&store, &output.write).await;
         self.store.kept().budget = None;
         if wrote.is_err() || !matches!(fate, Fate::Lives) {
             return false;
@@ -245,6 +245,14 @@ impl Run<'_> {
         drop(kept);
         left
     }
+}
+
+/// Those that seal the batch go last, and only when all others are made.
+pub(super) async fn write_as_the_loop_does(store: &LaneStore, writes: &[Write]) -> Result<(), StoreUnavailable> {
+    let (sealing, others): (Vec<Write>, Vec<Write>) =
+        writes.iter().cloned().partition(|write| ScoringWorker.seals(write));
+    store.write(&others).await?;
+    store.write(&sealing).await
 }
 
 fn block_on(future: impl Future<Output = ()>) {

@@ -9,7 +9,8 @@ use quiz_stream::{StateStore, StoreUnavailable};
 
 use super::{ScoringWorker, StoredLane};
 
-/// Loads lanes, and writes answers before the snapshots that hold them.
+/// Loads lanes, and writes what a batch led to. The loop writes the snapshots last
+/// ([`Processor::seals`](quiz_stream::Processor::seals)).
 pub struct LaneStore {
     store: Arc<dyn Store>,
 }
@@ -19,13 +20,6 @@ impl LaneStore {
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store }
-    }
-
-    async fn write_all(&self, writes: &[Write]) -> Result<(), StoreUnavailable> {
-        for chunk in writes.chunks(WRITES_MAX) {
-            self.store.write(chunk).await.map_err(unavailable)?;
-        }
-        Ok(())
     }
 }
 
@@ -39,16 +33,11 @@ impl StateStore<ScoringWorker> for LaneStore {
         Ok(keys.iter().zip(docs).map(|(&lane, doc)| StoredLane { lane, doc }).collect())
     }
 
-    /// The store makes the writes of one call in no order. If a snapshot were there before an answer
-    /// that it holds, and then the process died, the answer would be skipped for ever.
     async fn write(&self, writes: &[Write]) -> Result<(), StoreUnavailable> {
-        let is_lane = |write: &Write| matches!(write, Write::Lane(_));
-        if !writes.iter().any(is_lane) {
-            return self.write_all(writes).await;
+        for chunk in writes.chunks(WRITES_MAX) {
+            self.store.write(chunk).await.map_err(unavailable)?;
         }
-        let (lanes, answers): (Vec<Write>, Vec<Write>) = writes.iter().cloned().partition(is_lane);
-        self.write_all(&answers).await?;
-        self.write_all(&lanes).await
+        Ok(())
     }
 }
 
