@@ -79,6 +79,8 @@ pub struct EdgeSection {
     /// Lifts the limits on joins and games from one address: for demos and load tests on one
     /// machine.
     pub bots_welcome: bool,
+    /// Echoes what a socket without a subprotocol sends, for conformance suites: never with players.
+    pub conformance: bool,
 }
 
 /// The admin port: health, metrics, version.
@@ -124,6 +126,7 @@ impl Default for Config {
                 connections_max: 18_000,
                 linger_ms: 1,
                 bots_welcome: false,
+                conformance: false,
             },
             admin: AdminSection { listen: "127.0.0.1:0".into() },
         }

@@ -183,6 +183,7 @@ fn edge_parts(
         trusted_proxies: proxies(&config.edge.trusted_proxies)?,
         connections_max: config.edge.connections_max,
         bots_welcome: config.edge.bots_welcome,
+        conformance: config.edge.conformance,
     })
 }
 

@@ -30,6 +30,9 @@ pub struct EdgeConfig {
     pub drain_window: Duration,
     /// When stopping must be done, at the latest.
     pub drain_deadline: Duration,
+    /// Whether a socket without a subprotocol is answered with an echo of what it sends, for suites that
+    /// check how an endpoint speaks WebSocket. Never on an edge that has players.
+    pub conformance: bool,
     /// What `/version` says.
     pub version: String,
 }
@@ -51,6 +54,7 @@ impl EdgeConfig {
             game_idle: Duration::from_secs(30),
             drain_window: Duration::from_secs(3),
             drain_deadline: Duration::from_secs(10),
+            conformance: false,
             version: env!("CARGO_PKG_VERSION").to_string(),
         }
     }

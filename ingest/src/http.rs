@@ -2,6 +2,7 @@
 
 mod admin;
 mod board;
+mod conformance;
 mod create;
 mod pages;
 mod problem;

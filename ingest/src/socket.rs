@@ -14,7 +14,7 @@ use quiz_schemas::GameId;
 use rand::Rng;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::wall_us;
@@ -283,11 +283,14 @@ async fn receive(mailbox: &mut Option<mpsc::Receiver<Arc<Delivery>>>) -> Option<
 }
 
 /// How to close a socket whose last frame could not be read; none when there is nobody to tell.
-fn unreadable(error: axum::Error) -> Option<Close> {
+pub(crate) fn unreadable(error: axum::Error) -> Option<Close> {
     let error = error.into_inner().downcast::<tungstenite::Error>().ok()?;
     match *error {
         tungstenite::Error::Capacity(_) => Some(Close::TooLarge),
         tungstenite::Error::Utf8(_) => Some(Close::NotUtf8),
+        // A client that was reset while it spoke has no one left to tell.
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        tungstenite::Error::Protocol(_) => Some(Close::Protocol),
         _ => None,
     }
 }

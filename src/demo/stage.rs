@@ -165,6 +165,7 @@ async fn embedded(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
             trusted_proxies: Vec::new(),
             connections_max: 20_000,
             bots_welcome: true,
+            conformance: false,
         };
         tasks.spawn(roles::edge(edge, parts(format!("edge-{number}")), metrics.clone(), shutdown.clone()));
     }

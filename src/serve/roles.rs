@@ -63,6 +63,8 @@ pub struct EdgeParts {
     pub connections_max: usize,
     /// Lifts the limits on joins and games from one address: for demos and load tests on one machine.
     pub bots_welcome: bool,
+    /// Echoes on sockets without a subprotocol, for conformance suites.
+    pub conformance: bool,
 }
 
 /// The schema registry.
@@ -141,6 +143,7 @@ pub async fn edge(
     config.allowed_origins = edge.allowed_origins;
     config.trusted_proxies = edge.trusted_proxies;
     config.connections_max = edge.connections_max;
+    config.conformance = edge.conformance;
     if edge.bots_welcome {
         config.joins_per_s_per_ip = BOTS_PER_S;
         config.joins_burst_per_ip = BOTS_PER_S;

@@ -1,14 +1,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::{OnFailedUpgrade, WebSocketUpgrade};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Problem;
+use super::{Problem, conformance};
 use crate::config::EdgeConfig;
 use crate::edge::Edge;
 use crate::limits::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES, WRITE_BUFFER_BYTES_MAX};
@@ -28,6 +28,9 @@ pub(super) async fn upgrade(
     let upgrade = upgrade.map_err(|rejection| {
         Problem::new(rejection.into_response().status(), "not_a_websocket").detail("this is a WebSocket endpoint")
     })?;
+    if edge.config.conformance && upgrade.requested_protocols().next().is_none() {
+        return Ok(conformance::echo(upgrade));
+    }
     if !upgrade.requested_protocols().any(|offered| offered == SUBPROTOCOL) {
         let detail = format!("ask for the subprotocol {SUBPROTOCOL}");
         return Err(Problem::new(StatusCode::BAD_REQUEST, "subprotocol_required").detail(detail));
@@ -43,11 +46,8 @@ pub(super) async fn upgrade(
     };
     let address = edge.address(peer.ip(), &headers);
     let tracked = edge.sockets.token();
-    let response = upgrade
+    let response = buffered(upgrade)
         .protocols([SUBPROTOCOL])
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
         .on_upgrade(move |socket| async move {
@@ -55,6 +55,14 @@ pub(super) async fn upgrade(
             drop(tracked);
         });
     Ok(response)
+}
+
+/// With the buffers that all sockets of an edge have.
+pub(super) fn buffered<F: OnFailedUpgrade>(upgrade: WebSocketUpgrade<F>) -> WebSocketUpgrade<F> {
+    upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
 }
 
 /// Whether a page of this origin may connect: a browser sends a user's requests from any page that

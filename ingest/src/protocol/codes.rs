@@ -133,6 +133,8 @@ pub enum Close {
     Normal,
     /// A binary frame.
     Binary,
+    /// A frame that breaks the rules of WebSocket.
+    Protocol,
     /// A text frame that is not UTF-8.
     NotUtf8,
     /// A frame above [`super::FRAME_BYTES_MAX`].
@@ -155,9 +157,10 @@ pub enum Close {
 
 impl Close {
     /// All of them.
-    pub const ALL: [Close; 11] = [
+    pub const ALL: [Close; 12] = [
         Close::Normal,
         Close::Binary,
+        Close::Protocol,
         Close::NotUtf8,
         Close::TooLarge,
         Close::Draining,
@@ -175,6 +178,7 @@ impl Close {
         match self {
             Close::Normal => 1000,
             Close::Binary => 1003,
+            Close::Protocol => 1002,
             Close::NotUtf8 => 1007,
             Close::TooLarge => 1009,
             Close::Draining => 3001,
@@ -193,6 +197,7 @@ impl Close {
         match self {
             Close::Normal => "bye",
             Close::Binary => "binary_frame",
+            Close::Protocol => "protocol_error",
             Close::NotUtf8 => "not_utf8",
             Close::TooLarge => "too_large",
             Close::Draining => "going_away",
@@ -208,6 +213,6 @@ impl Close {
     /// Whether a client that is closed with `code` should come back.
     #[must_use]
     pub const fn reconnects(code: u16) -> bool {
-        code < 3500 && !matches!(code, 1000 | 1003 | 1007 | 1009)
+        code < 3500 && !matches!(code, 1000 | 1002 | 1003 | 1007 | 1009)
     }
 }

@@ -45,7 +45,7 @@ export function submissionId(fill = (bytes) => crypto.getRandomValues(bytes)) {
  * @returns {boolean}
  */
 export function reconnects(code) {
-  if ([1000, 1003, 1007, 1009].includes(code)) return false;
+  if ([1000, 1002, 1003, 1007, 1009].includes(code)) return false;
   return code < 3500 || (code >= 4000 && code < 4500);
 }
 
