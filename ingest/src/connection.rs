@@ -192,8 +192,8 @@ impl Connection {
         match message {
             ClientMessage::Ping => send(ServerMessage::Pong, out),
             ClientMessage::Join { pin, nickname } => self.on_join(pin, &nickname, out),
-            ClientMessage::Resume { token } => self.on_resume(around, &token, now, out),
-            ClientMessage::Host { token } => self.on_host(around, &token, now, out),
+            ClientMessage::Resume { token, .. } => self.on_resume(around, &token, now, out),
+            ClientMessage::Host { token, .. } => self.on_host(around, &token, now, out),
             ClientMessage::Answer(answer) => self.on_answer(around, answer, now, out),
             ClientMessage::Command(command) => self.on_command(around, command, now, out),
         }

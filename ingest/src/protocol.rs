@@ -10,8 +10,8 @@ mod server;
 pub use client::{Answer, ClientMessage, Command, FrameError, HostAction, Replying, parse};
 pub use codes::{Close, ErrorCode};
 pub use server::{
-    Ack, Board, BoardLine, CorrectAnswer, Counted, ErrorMessage, Hosting, Joined, Lobby, LobbyName, Over, OwnOutcome,
-    QuestionMessage, ServerMessage, Stopped,
+    Ack, Board, BoardLine, CorrectAnswer, Counted, Cursor, ErrorMessage, Hosting, Joined, Lobby, LobbyName, Over,
+    OwnOutcome, QuestionMessage, ServerMessage, Stopped, Taken,
 };
 
 /// The WebSocket subprotocol that a client must ask for.
@@ -31,6 +31,9 @@ pub const COMMAND_ID_BYTES_MAX: usize = 64;
 
 /// The longest token, bytes.
 pub const TOKEN_BYTES_MAX: usize = 2048;
+
+/// The longest name of an epoch that is looked at, bytes.
+pub const EPOCH_BYTES_MAX: usize = 64;
 
 /// How many of the newest names a host is greeted with.
 pub const HOST_LOBBY_NAMES_MAX: usize = 200;

@@ -4,8 +4,9 @@
 
 use quiz_ingest::http::{Created, Problem};
 use quiz_ingest::protocol::{
-    Ack, Answer, Board, BoardLine, ClientMessage, Close, Command, CorrectAnswer, Counted, ErrorCode, ErrorMessage,
-    HostAction, Hosting, Joined, Lobby, LobbyName, Over, OwnOutcome, QuestionMessage, Replying, ServerMessage, Stopped,
+    Ack, Answer, Board, BoardLine, ClientMessage, Close, Command, CorrectAnswer, Counted, Cursor, ErrorCode,
+    ErrorMessage, HostAction, Hosting, Joined, Lobby, LobbyName, Over, OwnOutcome, QuestionMessage, Replying,
+    ServerMessage, Stopped, Taken,
 };
 use quiz_schemas::events::{CommandRejection, OverReason, StopReason, Verdict};
 use quiz_schemas::quiz::{AnswerKey, Picks, QuestionKind, Response};
@@ -38,17 +39,25 @@ fn line() -> BoardLine {
     BoardLine { rank: 1, nickname: "Ada".into(), total: 967, points: 967 }
 }
 
+fn cursor() -> Cursor {
+    Cursor { epoch: "0123456789AB".into(), offset: 41 }
+}
+
 fn client_samples() -> Vec<ClientMessage> {
-    let answer =
-        |response| ClientMessage::Answer(Answer { question: 1, submission: SubmissionId::from_bits(7), response });
+    let answer = |response, proof: Option<&str>| {
+        let proof = proof.map(Into::into);
+        ClientMessage::Answer(Answer { question: 1, submission: SubmissionId::from_bits(7), response, proof })
+    };
     let command = |action| ClientMessage::Command(Command { id: "c1".into(), action });
     vec![
         ClientMessage::Join { pin: Pin::from_index(42), nickname: "Ada".into() },
-        ClientMessage::Resume { token: "a.b.c".into() },
-        ClientMessage::Host { token: "a.b.c".into() },
-        answer(Response::Picks(Picks::new(&[0, 3]).unwrap())),
-        answer(Response::Text("Zürich".into())),
-        answer(Response::Number(-2.5)),
+        ClientMessage::Resume { token: "a.b.c".into(), cursor: None },
+        ClientMessage::Resume { token: "a.b.c".into(), cursor: Some(cursor()) },
+        ClientMessage::Host { token: "a.b.c".into(), cursor: None },
+        ClientMessage::Host { token: "a.b.c".into(), cursor: Some(cursor()) },
+        answer(Response::Picks(Picks::new(&[0, 3]).unwrap()), None),
+        answer(Response::Text("Zürich".into()), None),
+        answer(Response::Number(-2.5), Some("0000000000000ABCDEFGHJKMNPQRS")),
         command(HostAction::Open { question: None }),
         command(HostAction::Open { question: Some(1) }),
         command(HostAction::Close { question: Some(1) }),
@@ -68,6 +77,8 @@ fn entry_samples() -> Vec<ServerMessage> {
             title: "T".into(),
             questions: 3,
             players: 1,
+            cursor: Some(cursor()),
+            recovered: true,
         }),
         ServerMessage::Hosting(Hosting {
             game: game(),
@@ -76,6 +87,8 @@ fn entry_samples() -> Vec<ServerMessage> {
             questions: 3,
             players: 1,
             lobby: vec![name()],
+            cursor: Some(cursor()),
+            recovered: false,
         }),
         ServerMessage::Lobby(Lobby {
             players: 2,
@@ -111,13 +124,20 @@ fn question_samples() -> Vec<ServerMessage> {
             points_max: 1000,
             limit_ms: 20_000,
             left_ms: 19_990,
+            at: Some(7),
         })
     };
     let reasons =
         [StopReason::Deadline, StopReason::Host, StopReason::AllAnswered, StopReason::GameEnded, StopReason::Unknown];
     let mut samples: Vec<ServerMessage> = kinds.into_iter().map(question).collect();
-    samples.extend(reasons.map(|reason| ServerMessage::Closed(Stopped { question: 1, reason })));
+    samples.extend(reasons.map(|reason| ServerMessage::Closed(Stopped { question: 1, reason, at: Some(8) })));
     samples.push(ServerMessage::Counted(Counted { question: 1, answered: 2, players: 3 }));
+    samples.push(ServerMessage::Taken(Taken {
+        submission: SubmissionId::from_bits(7),
+        question: 1,
+        elapsed_ms: 2_000,
+        proof: "0000000000000ABCDEFGHJKMNPQRS".into(),
+    }));
     samples.push(ServerMessage::Ack(Ack {
         submission: SubmissionId::from_bits(7),
         question: 1,
@@ -148,6 +168,7 @@ fn board_samples() -> Vec<ServerMessage> {
             players: 4,
             top: vec![line()],
             last: false,
+            at: matches!(key, AnswerKey::Single { .. }).then_some(9),
         })
     };
     use Verdict as V;
@@ -161,13 +182,15 @@ fn board_samples() -> Vec<ServerMessage> {
             gap: 0,
             streak: 1,
             players: 4,
+            at: Some(10),
         })
     };
     let verdicts = [V::Unanswered, V::Correct, V::Partial, V::Wrong, V::Counted, V::Late, V::Unknown];
     let ends = [OverReason::Finished, OverReason::Host, OverReason::Expired, OverReason::Unknown];
     let mut samples: Vec<ServerMessage> = keys.iter().map(board).collect();
     samples.extend(verdicts.map(outcome));
-    samples.extend(ends.map(|reason| ServerMessage::Over(Over { reason, players: 4, top: vec![line()] })));
+    samples
+        .extend(ends.map(|reason| ServerMessage::Over(Over { reason, players: 4, top: vec![line()], at: Some(11) })));
     samples
 }
 
@@ -175,7 +198,9 @@ fn error_samples() -> Vec<ServerMessage> {
     use CommandRejection as Why;
     let plain = |code| {
         let replying = Replying { submission: Some(SubmissionId::from_bits(7)), id: None };
-        ServerMessage::Error(ErrorMessage::new(code, replying).retry_after(500))
+        let mut error = ErrorMessage::new(code, replying).retry_after(500);
+        error.proof = (code == ErrorCode::Unavailable).then(|| "0000000000000ABCDEFGHJKMNPQRS".into());
+        ServerMessage::Error(error)
     };
     let refused = |reason| {
         let replying = Replying { submission: None, id: Some("c1".into()) };

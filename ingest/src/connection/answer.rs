@@ -17,7 +17,7 @@ impl Connection {
             send_ack(around, &seat, acked, out);
             return;
         }
-        let Answer { question, submission, response } = answer;
+        let Answer { question, submission, response, .. } = answer;
         let response = match self.check(question, response) {
             Ok(response) => response,
             Err(code) => {

@@ -128,7 +128,11 @@ impl Connection {
             Intent::Host(game) => {
                 self.phase = Phase::Host(game);
                 let GameHead { pin, title, questions, players, over: _, lobby } = head.clone();
-                send(ServerMessage::Hosting(Hosting { game, pin, title, questions, players, lobby }), out);
+                let (cursor, recovered) = (None, false);
+                send(
+                    ServerMessage::Hosting(Hosting { game, pin, title, questions, players, lobby, cursor, recovered }),
+                    out,
+                );
             }
         }
     }
@@ -167,6 +171,8 @@ impl Connection {
             title: head.title.clone(),
             questions: head.questions,
             players: head.players,
+            cursor: None,
+            recovered: false,
         };
         self.undecided = None;
         self.phase = Phase::Player(seat);

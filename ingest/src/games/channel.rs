@@ -126,7 +126,7 @@ impl Channel {
             ResultsBody::AnswersCounted(counted) => self.answers_counted(counted),
             ResultsBody::QuestionStopped(stopped) => {
                 self.stopped = Some((stopped.question, stopped.reason));
-                let message = Stopped { question: stopped.question, reason: stopped.reason };
+                let message = Stopped { question: stopped.question, reason: stopped.reason, at: None };
                 self.tell(To::All, &encode(&ServerMessage::Closed(message), Mark::Stopped(stopped.question)));
             }
             ResultsBody::BoardPublished(board) => {
@@ -215,7 +215,10 @@ impl Channel {
     fn progress(&self, question: QuestionNo, accepting: bool, role: Role) -> Option<Arc<Delivery>> {
         if !accepting {
             let reason = self.stopped.filter(|(of, _)| *of == question).map_or(StopReason::Unknown, |(_, why)| why);
-            return Some(encode(&ServerMessage::Closed(Stopped { question, reason }), Mark::Stopped(question)));
+            return Some(encode(
+                &ServerMessage::Closed(Stopped { question, reason, at: None }),
+                Mark::Stopped(question),
+            ));
         }
         let counted = self.counted.as_ref().filter(|counted| role == Role::Host && counted.question == question);
         counted.map(|counted| encode(&self.counted_message(counted), Mark::Plain))

@@ -41,6 +41,7 @@ pub(super) fn question(
         points_max: view.points_max,
         limit_ms: view.limit_ms,
         left_ms: if accepting { ((shown.deadline_us - now_us) / 1000).clamp(0, i64::from(view.limit_ms)) } else { 0 },
+        at: None,
     });
     let options = u8::try_from(view.options.len()).unwrap_or(u8::MAX);
     let mark = Mark::Question { question: shown.question, kind: view.kind, options, accepting };

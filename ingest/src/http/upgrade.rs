@@ -1,8 +1,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::ws::{OnFailedUpgrade, WebSocketUpgrade};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{OnFailedUpgrade, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};

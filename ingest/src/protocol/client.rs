@@ -1,5 +1,6 @@
 use super::codes::ErrorCode;
-use super::{COMMAND_ID_BYTES_MAX, NICKNAME_BYTES_MAX, TEXT_CHARS_MAX, TOKEN_BYTES_MAX};
+use super::server::Cursor;
+use super::{COMMAND_ID_BYTES_MAX, EPOCH_BYTES_MAX, NICKNAME_BYTES_MAX, TEXT_CHARS_MAX, TOKEN_BYTES_MAX};
 use quiz_schemas::quiz::{OPTIONS_MAX, Picks, Response};
 use quiz_schemas::{Pin, PlayerId, QuestionNo, SubmissionId};
 use serde::{Deserialize, Serialize};
@@ -21,11 +22,17 @@ pub enum ClientMessage {
     Resume {
         /// From an earlier `joined`.
         token: String,
+        /// Where the client stands in the game's durable messages, if it has heard any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<Cursor>,
     },
     /// Host the game that the token names.
     Host {
         /// From the game's creation.
         token: String,
+        /// Where the client stands in the game's durable messages, if it has heard any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<Cursor>,
     },
     /// Answer the open question.
     Answer(Answer),
@@ -49,7 +56,10 @@ impl ClientMessage {
     fn in_bounds(&self) -> Result<(), ErrorCode> {
         let fits = match self {
             ClientMessage::Join { nickname, .. } => nickname.len() <= NICKNAME_BYTES_MAX,
-            ClientMessage::Resume { token } | ClientMessage::Host { token } => token.len() <= TOKEN_BYTES_MAX,
+            ClientMessage::Resume { token, cursor } | ClientMessage::Host { token, cursor } => {
+                token.len() <= TOKEN_BYTES_MAX
+                    && cursor.as_ref().is_none_or(|cursor| cursor.epoch.len() <= EPOCH_BYTES_MAX)
+            }
             ClientMessage::Answer(answer) => match &answer.response {
                 Response::Text(text) => text.chars().count() <= TEXT_CHARS_MAX,
                 Response::Picks(_) | Response::Number(_) => true,
@@ -71,6 +81,9 @@ pub struct Answer {
     pub submission: SubmissionId,
     /// The answer: `picks`, `text` or `number` on the wire.
     pub response: Response,
+    /// An edge's statement of when it took this answer, from `taken` or `unavailable`; with it a
+    /// resend at any edge is timed from then. One that does not verify is as good as none.
+    pub proof: Option<SmolStr>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,12 +96,14 @@ struct AnswerWire {
     text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<SmolStr>,
 }
 
 impl From<Answer> for AnswerWire {
     fn from(answer: Answer) -> Self {
-        let Answer { question, submission, response } = answer;
-        let mut wire = Self { question, submission, picks: None, text: None, number: None };
+        let Answer { question, submission, response, proof } = answer;
+        let mut wire = Self { question, submission, picks: None, text: None, number: None, proof };
         match response {
             Response::Picks(picks) => wire.picks = Some(picks.as_slice().to_vec()),
             Response::Text(text) => wire.text = Some(text),
@@ -111,7 +126,7 @@ impl TryFrom<AnswerWire> for Answer {
             (None, None, Some(number)) => Response::Number(number),
             _ => return Err(BadAnswer),
         };
-        Ok(Self { question: wire.question, submission: wire.submission, response })
+        Ok(Self { question: wire.question, submission: wire.submission, response, proof: wire.proof })
     }
 }
 
@@ -255,12 +270,14 @@ mod tests {
     fn a_message_survives_its_text() {
         let all = [
             ClientMessage::Join { pin: Pin::from_index(7), nickname: "Ada".into() },
-            ClientMessage::Resume { token: "t".into() },
-            ClientMessage::Host { token: "t".into() },
+            ClientMessage::Resume { token: "t".into(), cursor: None },
+            ClientMessage::Resume { token: "t".into(), cursor: Some(Cursor { epoch: "e".into(), offset: 7 }) },
+            ClientMessage::Host { token: "t".into(), cursor: None },
             ClientMessage::Answer(Answer {
                 question: 3,
                 submission: SubmissionId::from_bits(9),
                 response: Response::Picks(Picks::new(&[0, 2]).unwrap()),
+                proof: Some("p".into()),
             }),
             ClientMessage::Command(Command { id: "1".into(), action: HostAction::Open { question: None } }),
             ClientMessage::Command(Command { id: "2".into(), action: HostAction::Close { question: Some(4) } }),

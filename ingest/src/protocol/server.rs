@@ -30,6 +30,8 @@ pub enum ServerMessage {
     Outcome(OwnOutcome),
     /// The game is over.
     Over(Over),
+    /// The answer is here; the log has not acknowledged it yet.
+    Taken(Taken),
     /// The answer is in the log (I1).
     Ack(Ack),
     /// The command is in the log; what it leads to comes as events.
@@ -47,9 +49,9 @@ pub enum ServerMessage {
 
 impl ServerMessage {
     /// The `type`s, in the order of the protocol table.
-    pub const TYPES: [&'static str; 14] = [
-        "joined", "hosting", "lobby", "question", "counted", "closed", "board", "outcome", "over", "ack", "done",
-        "kicked", "pong", "error",
+    pub const TYPES: [&'static str; 15] = [
+        "joined", "hosting", "lobby", "question", "counted", "closed", "board", "outcome", "over", "taken", "ack",
+        "done", "kicked", "pong", "error",
     ];
 
     /// The message as a text frame.
@@ -57,6 +59,43 @@ impl ServerMessage {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a server message has only string keys")
     }
+
+    /// The offset of the record in `quiz.results.v1` that a durable message comes of; none for a
+    /// part of a snapshot and for what is volatile.
+    #[must_use]
+    pub fn at(&self) -> Option<i64> {
+        match self {
+            ServerMessage::Question(question) => question.at,
+            ServerMessage::Closed(stopped) => stopped.at,
+            ServerMessage::Board(board) => board.at,
+            ServerMessage::Outcome(outcome) => outcome.at,
+            ServerMessage::Over(over) => over.at,
+            _ => None,
+        }
+    }
+
+    /// The message as the durable one of the record at this offset; others stay as they are.
+    #[must_use]
+    pub fn of_record(mut self, offset: i64) -> Self {
+        match &mut self {
+            ServerMessage::Question(question) => question.at = Some(offset),
+            ServerMessage::Closed(stopped) => stopped.at = Some(offset),
+            ServerMessage::Board(board) => board.at = Some(offset),
+            ServerMessage::Outcome(outcome) => outcome.at = Some(offset),
+            ServerMessage::Over(over) => over.at = Some(offset),
+            _ => {}
+        }
+        self
+    }
+}
+
+/// A place in a game's durable messages.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Names the incarnation of the log: offsets of two epochs do not compare.
+    pub epoch: SmolStr,
+    /// Everything up to this offset in `quiz.results.v1` is known.
+    pub offset: i64,
 }
 
 /// The player is in the game.
@@ -76,6 +115,12 @@ pub struct Joined {
     pub questions: i32,
     /// Players in the game.
     pub players: i32,
+    /// Where what follows stands: durable messages with `at` up to it are known or in the snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// Whether all that was missed since the client's own cursor follows, and no snapshot.
+    #[serde(default)]
+    pub recovered: bool,
 }
 
 /// The host is in the game.
@@ -93,6 +138,12 @@ pub struct Hosting {
     pub players: i32,
     /// The newest players, at most [`super::HOST_LOBBY_NAMES_MAX`].
     pub lobby: Vec<LobbyName>,
+    /// Where what follows stands: durable messages with `at` up to it are known or in the snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// Whether all that was missed since the client's own cursor follows, and no snapshot.
+    #[serde(default)]
+    pub recovered: bool,
 }
 
 /// A player by id and name.
@@ -142,6 +193,9 @@ pub struct QuestionMessage {
     pub limit_ms: i32,
     /// Time left of it, ms.
     pub left_ms: i64,
+    /// The offset of its record; none in a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
 }
 
 /// How many have answered.
@@ -162,6 +216,9 @@ pub struct Stopped {
     pub question: QuestionNo,
     /// Why; `unknown` when the edge came to the game after it.
     pub reason: StopReason,
+    /// The offset of its record; none in a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
 }
 
 /// The right answer, with what fits the question's kind. All empty for a poll.
@@ -237,6 +294,9 @@ pub struct Board {
     pub top: Vec<BoardLine>,
     /// Whether no question follows.
     pub last: bool,
+    /// The offset of its record; none in a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
 }
 
 impl From<&BoardPublished> for Board {
@@ -251,6 +311,7 @@ impl From<&BoardPublished> for Board {
             players: board.players,
             top: board.top.iter().map(BoardLine::from).collect(),
             last: board.last,
+            at: None,
         }
     }
 }
@@ -274,6 +335,9 @@ pub struct OwnOutcome {
     pub streak: i32,
     /// Players on the board.
     pub players: i32,
+    /// The offset of its record; none in a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
 }
 
 impl OwnOutcome {
@@ -281,7 +345,7 @@ impl OwnOutcome {
     #[must_use]
     pub fn new(question: QuestionNo, outcome: &Outcome, players: i32) -> Self {
         let Outcome { player: _, verdict, points, total, rank, gap, streak } = *outcome;
-        Self { question, verdict, points, total, rank, gap, streak, players }
+        Self { question, verdict, points, total, rank, gap, streak, players, at: None }
     }
 }
 
@@ -294,12 +358,33 @@ pub struct Over {
     pub players: i32,
     /// The podium and the rows after it.
     pub top: Vec<BoardLine>,
+    /// The offset of its record; none in a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
 }
 
 impl From<&GameEnded> for Over {
     fn from(over: &GameEnded) -> Self {
-        Self { reason: over.reason, players: over.players, top: over.top.iter().map(BoardLine::from).collect() }
+        Self {
+            reason: over.reason,
+            players: over.players,
+            top: over.top.iter().map(BoardLine::from).collect(),
+            at: None,
+        }
     }
+}
+
+/// The answer is here and on its way to the log; `ack` or `error` follows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Taken {
+    /// Which submission.
+    pub submission: SubmissionId,
+    /// To which question.
+    pub question: QuestionNo,
+    /// The time that will be scored, ms.
+    pub elapsed_ms: i64,
+    /// To be sent along when the answer must be sent again.
+    pub proof: SmolStr,
 }
 
 /// The answer is in the log.
@@ -336,6 +421,9 @@ pub struct ErrorMessage {
     /// Why the game did not do what the host asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<CommandRejection>,
+    /// With `unavailable` for an answer: to be sent along when it is sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<SmolStr>,
 }
 
 impl ErrorMessage {
@@ -343,7 +431,15 @@ impl ErrorMessage {
     #[must_use]
     pub fn new(code: ErrorCode, replying: Replying) -> Self {
         let Replying { submission, id } = replying;
-        Self { code, message: code.message().to_string(), retry_after_ms: None, submission, id, reason: None }
+        Self {
+            code,
+            message: code.message().to_string(),
+            retry_after_ms: None,
+            submission,
+            id,
+            reason: None,
+            proof: None,
+        }
     }
 
     /// The same, to be tried again after `ms`.

@@ -116,7 +116,7 @@ impl Client {
     }
 
     pub async fn resume(&mut self, token: &str) -> Result<Joined, ErrorMessage> {
-        self.send(&ClientMessage::Resume { token: token.into() }).await;
+        self.send(&ClientMessage::Resume { token: token.into(), cursor: None }).await;
         self.entered().await
     }
 
@@ -130,7 +130,7 @@ impl Client {
     }
 
     pub async fn host(&mut self, token: &str) -> Hosting {
-        self.send(&ClientMessage::Host { token: token.into() }).await;
+        self.send(&ClientMessage::Host { token: token.into(), cursor: None }).await;
         self.until(|message| match message {
             ServerMessage::Hosting(hosting) => Some(hosting),
             ServerMessage::Error(error) => panic!("{error:?}"),
@@ -149,6 +149,7 @@ impl Client {
             question,
             submission: SubmissionId::from_bits(submission),
             response,
+            proof: None,
         }))
         .await;
     }
