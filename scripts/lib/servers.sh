@@ -46,6 +46,13 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+# A dead worker's partitions move within 6 s, a changed assignment is heard within half a second, and a
+# transaction that a dead worker left open is aborted before its partitions move.
+group.consumer.min.session.timeout.ms=6000
+group.consumer.session.timeout.ms=6000
+group.consumer.min.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=500
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 # The default of 128 MB is an eighth of the heap, kept for topics far larger than a test's.
 log.cleaner.dedupe.buffer.size=33554432
 PROPERTIES

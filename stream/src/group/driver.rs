@@ -10,6 +10,7 @@ mod effects;
 mod lag;
 mod poll;
 mod restore;
+mod starts;
 mod transactions;
 
 use std::sync::Arc;

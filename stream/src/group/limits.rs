@@ -37,7 +37,8 @@ pub const SHUTDOWN_DRAIN_US: i64 = 4_000_000;
 pub const TRANSACTION_EVENTS_MAX: usize = 10_000;
 
 /// How often in a row, without a transaction done in between, another producer may take our id.
-pub const FENCES_MAX: u32 = 3;
+/// A transaction that the broker times out looks the same.
+pub const FENCES_MAX: u32 = 5;
 
 /// How long the registry's "no such schema" is believed, µs.
 pub const SCHEMA_ABSENT_US: i64 = 10_000_000;
@@ -68,7 +69,14 @@ pub const RESTORE_CHUNK: usize = 1_000;
 pub const RESTORE_IDLE: Duration = Duration::from_secs(15);
 
 /// How long the broker keeps a transaction open that its producer has left, ms.
-pub const TRANSACTION_TIMEOUT_MS: u32 = 10_000;
+///
+/// Less than [`SESSION_TIMEOUT_MS`], so that what a dead member left open is aborted before a successor has
+/// its partitions and never holds up the restore. (The other way, one transactional id for each partition
+/// number, which the successor would fence at once, costs a producer with its connections and threads
+/// for each, and a transaction for each where one carries all.) The broker looks for such transactions every
+/// `transaction.abort.timed.out.transaction.cleanup.interval.ms`, which is 10 s unless set: the servers that we
+/// set up have 1 s. A member that is started again under its name fences its predecessor at once.
+pub const TRANSACTION_TIMEOUT_MS: u32 = 4_000;
 
 /// How long one call about a transaction may take before it is tried again.
 pub const TRANSACTION_CALL: Duration = Duration::from_secs(5);
@@ -79,14 +87,12 @@ pub const TRANSACTION_TRIES_MAX: u32 = 3;
 /// After how long a transaction call counts as hung.
 pub const TRANSACTION_HUNG: Duration = Duration::from_secs(60);
 
-/// When the group gives a silent member's partitions to others, ms.
+/// When the group gives a silent member's partitions to others, ms. The broker's
+/// `group.consumer.session.timeout.ms`, to which the servers that we set up have this.
 pub const SESSION_TIMEOUT_MS: u32 = 6_000;
 
 /// The same on the embedded cluster, ms. It must be longer than the 3 s for which that holds back the first join.
 pub const EMBEDDED_SESSION_TIMEOUT_MS: u32 = 4_000;
-
-/// How often a member says that it lives, ms.
-pub const HEARTBEAT_MS: u32 = 2_000;
 
 /// How long a member may go without polling, ms.
 pub const POLL_INTERVAL_MS_MAX: u32 = 30_000;
@@ -95,6 +101,6 @@ const _: () = assert!(BUFFER_RECORDS_MAX >= BATCH_RECORDS_MAX);
 const _: () = assert!(BACKOFF_MIN_US < BACKOFF_MAX_US);
 const _: () = assert!(BACKOFF_MAX_US < REVOKE_DRAIN_US);
 const _: () = assert!(FLUSHES_MAX >= 2, "one being written and one being appended");
-const _: () = assert!(HEARTBEAT_MS * 3 <= SESSION_TIMEOUT_MS && SESSION_TIMEOUT_MS <= POLL_INTERVAL_MS_MAX);
+const _: () = assert!(TRANSACTION_TIMEOUT_MS < SESSION_TIMEOUT_MS && SESSION_TIMEOUT_MS <= POLL_INTERVAL_MS_MAX);
 const _: () = assert!(REVOKE_DRAIN_US < POLL_INTERVAL_MS_MAX as i64 * 1_000);
 const _: () = assert!(TRANSACTION_HUNG.as_secs() > TRANSACTION_CALL.as_secs() * TRANSACTION_TRIES_MAX as u64 * 3);

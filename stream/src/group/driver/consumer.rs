@@ -18,10 +18,8 @@ use tracing::{debug, warn};
 use super::GroupError;
 use crate::config::KafkaConfig;
 use crate::group::event::TopicPartition;
-use crate::group::limits::{
-    EMBEDDED_SESSION_TIMEOUT_MS, HEARTBEAT_MS, POLL_INTERVAL_MS_MAX, SESSION_TIMEOUT_MS, TOPICS_WAIT,
-};
-use crate::processor::{Delivery, GroupSpec};
+use crate::group::limits::{EMBEDDED_SESSION_TIMEOUT_MS, POLL_INTERVAL_MS_MAX, TOPICS_WAIT};
+use crate::processor::GroupSpec;
 
 /// What a callback took down.
 pub(super) enum Called {
@@ -36,7 +34,7 @@ pub(super) enum Called {
 /// Takes down what librdkafka calls back while the consumer is polled.
 pub(super) struct Callbacks {
     called: Mutex<VecDeque<Called>>,
-    cooperative: bool,
+    incremental: bool,
     /// Set when the loop has ended: what is taken back then is given at once.
     closing: AtomicBool,
 }
@@ -69,7 +67,7 @@ impl ConsumerContext for Callbacks {
         let assigns = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::Acquire) {
             let given = if assigns { TopicPartitionList::new() } else { tpl.clone() };
-            if let Err(err) = answer(consumer, self.cooperative, assigns, &given) {
+            if let Err(err) = answer(consumer, self.incremental, assigns, &given) {
                 debug!(%err, "a rebalance while closing");
             }
             return;
@@ -85,11 +83,11 @@ impl ConsumerContext for Callbacks {
 /// The assign or unassign call that librdkafka waits for after a rebalance event.
 fn answer(
     consumer: &BaseConsumer<Callbacks>,
-    cooperative: bool,
+    incremental: bool,
     assigns: bool,
     tpl: &TopicPartitionList,
 ) -> KafkaResult<()> {
-    match (cooperative, assigns) {
+    match (incremental, assigns) {
         (true, true) => consumer.incremental_assign(tpl),
         (true, false) => consumer.incremental_unassign(tpl),
         (false, true) => consumer.assign(tpl),
@@ -102,21 +100,18 @@ pub(super) struct GroupConsumer {
     /// Shared with the thread that commits.
     pub(super) inner: Arc<BaseConsumer<Callbacks>>,
     group: &'static str,
-    cooperative: bool,
+    incremental: bool,
 }
 
 impl GroupConsumer {
     /// Makes the consumer; `waker` is woken when it has something.
     pub(super) fn new(kafka: &KafkaConfig, spec: &GroupSpec, waker: Thread) -> Result<Self, GroupError> {
-        // Cooperative rebalancing lets what stays go on, but moves topics one by one: co-partitioned
-        // topics must move together, and a transaction carries one generation of the group.
-        let cooperative = spec.reads.len() == 1 && spec.delivery == Delivery::AtLeastOnce;
-        let callbacks = Callbacks { called: Mutex::new(VecDeque::new()), cooperative, closing: AtomicBool::new(false) };
-        let created: KafkaResult<BaseConsumer<Callbacks>> =
-            config(kafka, spec, cooperative).create_with_context(callbacks);
+        let incremental = !kafka.embedded;
+        let callbacks = Callbacks { called: Mutex::new(VecDeque::new()), incremental, closing: AtomicBool::new(false) };
+        let created: KafkaResult<BaseConsumer<Callbacks>> = config(kafka, spec).create_with_context(callbacks);
         let mut inner = created.map_err(|source| GroupError::Kafka { group: spec.id, source })?;
         inner.set_nonempty_callback(move || waker.unpark());
-        Ok(Self { inner: Arc::new(inner), group: spec.id, cooperative })
+        Ok(Self { inner: Arc::new(inner), group: spec.id, incremental })
     }
 
     /// Joins the group when all its topics are there.
@@ -132,6 +127,11 @@ impl GroupConsumer {
             }
             std::thread::park_timeout(std::time::Duration::from_millis(100));
         }
+        self.subscribe(spec)
+    }
+
+    /// Joins the group, whose topics are there.
+    pub(super) fn subscribe(&self, spec: &GroupSpec) -> Result<(), GroupError> {
         let names: Vec<&str> = spec.reads.iter().map(|topic| topic.name()).collect();
         self.inner.subscribe(&names).map_err(|source| self.failed(source))
     }
@@ -147,9 +147,16 @@ impl GroupConsumer {
         found
     }
 
-    /// Takes what the group gives, and checks that it is taken.
+    /// Takes nothing of what the group gives: the member is about to leave.
+    pub(super) fn assign_nothing(&self) {
+        if let Err(err) = answer(&self.inner, self.incremental, true, &TopicPartitionList::new()) {
+            debug!(group = self.group, %err, "while leaving");
+        }
+    }
+
+    /// Takes what the group gives, to be read from the offsets in the list, and checks that it is taken.
     pub(super) fn assign(&self, tpl: &TopicPartitionList) -> Result<(), GroupError> {
-        answer(&self.inner, self.cooperative, true, tpl).map_err(|source| self.failed(source))?;
+        answer(&self.inner, self.incremental, true, tpl).map_err(|source| self.failed(source))?;
         let owned = self.inner.assignment().map_err(|source| self.failed(source))?;
         let missing = |&(topic, partition): &TopicPartition| owned.find_partition(topic.name(), partition).is_none();
         if topic_partitions(tpl).iter().any(missing) {
@@ -160,7 +167,7 @@ impl GroupConsumer {
 
     /// Gives back what the group takes.
     pub(super) fn unassign(&self, tpl: &TopicPartitionList) -> Result<(), GroupError> {
-        answer(&self.inner, self.cooperative, false, tpl).map_err(|source| self.failed(source))
+        answer(&self.inner, self.incremental, false, tpl).map_err(|source| self.failed(source))
     }
 
     pub(super) fn failed(&self, source: KafkaError) -> GroupError {
@@ -195,22 +202,27 @@ pub(super) fn offset_list(offsets: &[(Topic, i32, i64)]) -> KafkaResult<TopicPar
 }
 
 /// What a member adds to the options of every consumer.
-fn config(kafka: &KafkaConfig, spec: &GroupSpec, cooperative: bool) -> ClientConfig {
-    // The embedded cluster waits for almost a session timeout at each rebalance, and its members
-    // share one process.
-    let (session_ms, heartbeat_ms) = match kafka.embedded {
-        true => (EMBEDDED_SESSION_TIMEOUT_MS, EMBEDDED_SESSION_TIMEOUT_MS / 4),
-        false => (SESSION_TIMEOUT_MS, HEARTBEAT_MS),
-    };
+///
+/// On a cluster the broker assigns (KIP-848): what stays with a member goes on while something else
+/// moves, for co-partitioned topics too, because a member gives back a number of all topics in one step.
+/// When a member is taken for dead is the broker's to say (`group.consumer.session.timeout.ms`). The
+/// embedded cluster has no assignor of its own, so its members use the older protocol.
+fn config(kafka: &KafkaConfig, spec: &GroupSpec) -> ClientConfig {
     let mut config = kafka.consumer();
     config
         .set("group.id", spec.id)
-        .set("group.protocol", "classic")
-        .set("auto.offset.reset", "earliest")
-        .set("partition.assignment.strategy", if cooperative { "cooperative-sticky" } else { "range" })
-        .set("session.timeout.ms", session_ms.to_string())
-        .set("heartbeat.interval.ms", heartbeat_ms.to_string())
+        // Where reading begins is looked up before: the client must never jump by itself.
+        .set("auto.offset.reset", "error")
         .set("max.poll.interval.ms", POLL_INTERVAL_MS_MAX.to_string())
         .set("enable.partition.eof", "false");
+    if kafka.embedded {
+        config
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "range")
+            .set("session.timeout.ms", EMBEDDED_SESSION_TIMEOUT_MS.to_string())
+            .set("heartbeat.interval.ms", (EMBEDDED_SESSION_TIMEOUT_MS / 4).to_string());
+    } else {
+        config.set("group.protocol", "consumer").set("group.remote.assignor", "range");
+    }
     config
 }

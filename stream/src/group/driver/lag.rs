@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use quiz_schemas::Topic;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
@@ -25,13 +25,14 @@ const ASK: Duration = Duration::from_secs(2);
 pub(super) struct Standing {
     /// From where the client reads each partition on; none when nothing was read of it yet.
     pub(super) positions: Vec<(Topic, i32, Option<i64>)>,
-    /// For how long each number has had work without moving, µs.
+    /// For how long each number has had work without moving, µs; 0 when it has none.
     pub(super) stalled_us: Vec<(i32, i64)>,
 }
 
 /// Hands standings to the thread.
 pub(super) struct LagWatch {
     standings: mpsc::SyncSender<Standing>,
+    starved: mpsc::Receiver<i32>,
 }
 
 impl LagWatch {
@@ -41,31 +42,43 @@ impl LagWatch {
         let consumer: BaseConsumer =
             config(setup, group).create().map_err(|source| GroupError::Kafka { group, source })?;
         let (standings, inbox) = mpsc::sync_channel(1);
-        let mut watch = Watch { group, consumer, numbers: BTreeMap::new() };
+        let (sender, starved) = mpsc::sync_channel(1);
+        let mut watch = Watch { group, consumer, numbers: BTreeMap::new(), starved: sender };
         thread::Builder::new()
             .name(format!("lag {group}"))
             .spawn(move || inbox.into_iter().for_each(|standing| watch.look(&standing)))
             .map_err(|err| GroupError::Thread { group, reason: err.to_string() })?;
-        Ok(Self { standings })
+        Ok(Self { standings, starved })
     }
 
     /// Hands a standing over, unless the thread is still busy with the last one.
     pub(super) fn look(&self, standing: Standing) {
         let _ = self.standings.try_send(standing);
     }
+
+    /// A number of which the member's consumer brings nothing although another client can read it.
+    pub(super) fn starved(&self) -> Option<i32> {
+        self.starved.try_recv().ok()
+    }
 }
 
+/// A partition, from where the member reads on, and the log's end.
+type Reach = (Topic, i64, i64);
+
 struct Number {
-    /// The positions of all its topics, and since when they have been these.
-    read: Vec<i64>,
+    /// How far its topics are read, and since when that has been so.
+    read: Vec<Reach>,
     since: Instant,
     stalled: bool,
+    /// With `read` as it is, nothing can be read: what is ahead is no record, but the marks of transactions.
+    idle: bool,
 }
 
 struct Watch {
     group: &'static str,
     consumer: BaseConsumer,
     numbers: BTreeMap<i32, Number>,
+    starved: mpsc::SyncSender<i32>,
 }
 
 impl Watch {
@@ -82,26 +95,71 @@ impl Watch {
             self.numbers.remove(&number);
             self.tell(number, 0, false);
         }
-        for (number, (lag, read)) in lags {
+        for (number, read) in lags {
             let busy_us = standing.stalled_us.iter().find(|(stalled, _)| *stalled == number).map_or(0, |(_, us)| *us);
-            let known = self.numbers.entry(number).or_insert(Number {
-                read: Vec::new(),
-                since: Instant::now(),
-                stalled: false,
-            });
-            if known.read != read || lag == 0 {
-                known.read = read;
-                known.since = Instant::now();
-            }
-            // Either the loop does not get on, or the client brings nothing although there is something.
-            let starved = known.since.elapsed().as_micros() as i64 > STALLED_US;
-            let stalled = busy_us > STALLED_US || starved;
-            if stalled && !known.stalled {
-                warn!(group = self.group, partition = number, lag, starved, "stalled");
-            }
-            known.stalled = stalled;
-            self.tell(number, lag, stalled);
+            self.judge(number, read, busy_us);
         }
+    }
+
+    /// Either the loop does not get on, or the client brings nothing although there is something.
+    fn judge(&mut self, number: i32, read: Vec<Reach>, busy_us: i64) {
+        let mut lag: i64 = read.iter().map(|(_, position, end)| (end - position).max(0)).sum();
+        let fresh = || Number { read: Vec::new(), since: Instant::now(), stalled: false, idle: false };
+        let mut known = self.numbers.remove(&number).unwrap_or_else(fresh);
+        let moved = known.read.iter().map(|reach| reach.1).ne(read.iter().map(|reach| reach.1));
+        known.idle &= known.read == read;
+        if moved || lag == 0 || busy_us > 0 || known.idle {
+            known.since = Instant::now();
+        }
+        known.read = read;
+        let mut starved = known.since.elapsed().as_micros() as i64 > STALLED_US;
+        if starved && !self.can_read(number, &known.read) {
+            (starved, known.idle) = (false, true);
+        }
+        if known.idle {
+            lag = 0;
+        }
+        let stalled = busy_us > STALLED_US || starved;
+        if stalled && !known.stalled {
+            warn!(group = self.group, partition = number, lag, starved, "stalled");
+        }
+        if starved {
+            let _ = self.starved.try_send(number);
+        }
+        known.stalled = stalled;
+        self.numbers.insert(number, known);
+        self.tell(number, lag, stalled);
+    }
+
+    /// Whether this client can read a record that the member's does not bring.
+    fn can_read(&self, number: i32, read: &[Reach]) -> bool {
+        let behind = read.iter().filter(|(_, position, end)| position < end);
+        let found = behind.map(|&(topic, position, _)| self.reads(topic, number, position));
+        found.into_iter().any(|found| {
+            found.unwrap_or_else(|err| {
+                debug!(group = self.group, partition = number, %err, "cannot tell whether there is a record");
+                false
+            })
+        })
+    }
+
+    fn reads(&self, topic: Topic, partition: i32, position: i64) -> KafkaResult<bool> {
+        let mut tpl = TopicPartitionList::with_capacity(1);
+        tpl.add_partition_offset(topic.name(), partition, Offset::Offset(position))?;
+        self.consumer.assign(&tpl)?;
+        let started = Instant::now();
+        let mut found = Ok(false);
+        while started.elapsed() < ASK {
+            match self.consumer.poll(ASK) {
+                Some(Ok(_)) => found = Ok(true),
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(err)) => found = Err(err),
+                None => continue,
+            }
+            break;
+        }
+        self.consumer.unassign()?;
+        found
     }
 
     fn tell(&self, number: i32, lag: i64, stalled: bool) {
@@ -111,16 +169,14 @@ impl Watch {
         ::metrics::gauge!(metrics::STALLED, "group" => group, "partition" => partition).set(stalled);
     }
 
-    /// Each number's lag over its topics, and the positions it follows from.
-    fn lags(&self, standing: &Standing) -> KafkaResult<BTreeMap<i32, (i64, Vec<i64>)>> {
+    /// How far each number is read, over its topics.
+    fn lags(&self, standing: &Standing) -> KafkaResult<BTreeMap<i32, Vec<Reach>>> {
         let committed = self.committed(standing)?;
-        let mut lags: BTreeMap<i32, (i64, Vec<i64>)> = BTreeMap::new();
+        let mut lags: BTreeMap<i32, Vec<Reach>> = BTreeMap::new();
         for &(topic, partition, position) in &standing.positions {
             let (low, high) = self.consumer.fetch_watermarks(topic.name(), partition, ASK)?;
             let position = position.or_else(|| committed.get(&(topic, partition)).copied()).unwrap_or(low);
-            let (lag, read) = lags.entry(partition).or_default();
-            *lag += (high - position).max(0);
-            read.push(position);
+            lags.entry(partition).or_default().push((topic, position, high));
         }
         Ok(lags)
     }
@@ -147,6 +203,10 @@ impl Watch {
 /// It has the group's id, to look up its offsets, but never joins it.
 fn config(setup: &GroupSetup, group: &str) -> ClientConfig {
     let mut config = setup.kafka.consumer();
-    config.set("group.id", group).set("group.protocol", "classic").set("auto.offset.reset", "earliest");
+    config
+        .set("group.id", group)
+        .set("group.protocol", "classic")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.partition.eof", "true");
     config
 }

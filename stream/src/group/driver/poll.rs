@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quiz_schemas::Topic;
 use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::mpsc;
@@ -20,6 +20,7 @@ use super::consumer::{Called, GroupConsumer, number_list, offset_list, topic_par
 use super::effects::Effects;
 use super::lag::{LagWatch, Standing};
 use super::restore::Restorer;
+use super::starts::Opener;
 use super::transactions::{Request, Transactor};
 use super::{Clock, GroupError, GroupSetup, Outbox};
 use crate::group::event::{Action, Event, RawRecord, TaskId};
@@ -36,6 +37,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the lag is looked at; each time the broker is asked once per partition.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The least time between two consumers that a member makes itself.
+const REBUILD_EVERY: Duration = Duration::from_secs(10);
 
 /// What the thread starts with.
 pub(super) struct Starter<P: Processor> {
@@ -60,6 +64,7 @@ impl<P: Processor> Starter<P> {
         let restorer = restores.then(|| Restorer::start(&self.setup, spec, outbox.clone())).transpose()?;
         let consumer = GroupConsumer::new(&self.setup.kafka, &spec, thread::current())?;
         let committer = Committer::start(spec.id, Arc::clone(&consumer.inner), outbox.clone())?;
+        let opener = Opener::start(&self.setup, &spec, thread::current())?;
         consumer.join(&spec, || self.shutdown.is_cancelled())?;
         info!(group = spec.id, instance = self.setup.instance, "joined");
         let clock = Clock::start();
@@ -70,6 +75,10 @@ impl<P: Processor> Starter<P> {
             effects: Effects { store: self.store, setup: self.setup, runtime: self.runtime, outbox, group: spec.id },
             consumer,
             committer,
+            opener,
+            opening: None,
+            rebuilt_at: None,
+            misplaced: false,
             transactor,
             restorer,
             clock,
@@ -91,6 +100,12 @@ struct Member<P: Processor> {
     effects: Effects<P>,
     consumer: GroupConsumer,
     committer: Committer,
+    opener: Opener,
+    /// What the group gives, while it is being found out where reading begins.
+    opening: Option<TopicPartitionList>,
+    rebuilt_at: Option<Instant>,
+    /// The client was to read what is not in the log.
+    misplaced: bool,
     transactor: Option<Transactor>,
     restorer: Option<Restorer>,
     clock: Clock,
@@ -115,6 +130,9 @@ impl<P: Processor> Member<P> {
         let result = self.turn_until_stopped();
         // Leaves the group, and gives back at once what is still owned.
         self.consumer.inner.context().close();
+        if self.opening.is_some() {
+            self.consumer.assign_nothing();
+        }
         self.inbox.close();
         self.committer.join();
         drop(self.consumer);
@@ -173,7 +191,7 @@ impl<P: Processor> Member<P> {
                     }
                 }
                 Some(Err(err @ KafkaError::MessageConsumptionFatal(_))) => return Err(self.consumer.failed(err)),
-                Some(Err(err)) => warn!(group = self.spec.id, %err, "consumer"),
+                Some(Err(err)) => self.consumer_says(&err),
                 None => break,
             }
         }
@@ -181,12 +199,43 @@ impl<P: Processor> Member<P> {
         if fetched {
             self.handle(Event::Fetched(records));
         }
-        let mut called_any = false;
-        while let Some(called) = self.consumer.inner.context().pop() {
+        let mut called_any = self.open()?;
+        while self.opening.is_none()
+            && let Some(called) = self.consumer.inner.context().pop()
+        {
             called_any = true;
             self.called(called)?;
         }
         Ok(fetched || called_any)
+    }
+
+    fn consumer_says(&mut self, err: &KafkaError) {
+        let group = self.spec.id;
+        match err.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AutoOffsetReset) => self.misplaced = true,
+            Some(RDKafkaErrorCode::PollExceeded) => {
+                error!(group, "did not poll for too long: the group takes its partitions away");
+                ::metrics::counter!(metrics::POLL_EXCEEDED_TOTAL, "group" => group).increment(1);
+            }
+            _ => warn!(group, %err, "consumer"),
+        }
+    }
+
+    /// Takes what the group gives, when it is known where reading begins. True when that was so.
+    fn open(&mut self) -> Result<bool, GroupError> {
+        if self.opening.is_none() {
+            return Ok(false);
+        }
+        let Some(starts) = self.opener.found() else { return Ok(false) };
+        self.opening = None;
+        let list = |offsets| offset_list(offsets).map_err(|source| self.consumer.failed(source));
+        let (from, commit) = (list(&starts.from)?, list(&starts.commit)?);
+        self.consumer.assign(&from)?;
+        if commit.count() > 0 && !self.committer.commit_start(commit) {
+            warn!(group = self.spec.id, "where reading begins is not committed");
+        }
+        self.handle(Event::Assigned(topic_partitions(&from)));
+        Ok(true)
     }
 
     fn called(&mut self, called: Called) -> Result<(), GroupError> {
@@ -198,8 +247,15 @@ impl<P: Processor> Member<P> {
             Called::Assign(tpl) => {
                 count("assigned");
                 info!(group = self.spec.id, partitions = tpl.count(), "assigned");
-                self.consumer.assign(&tpl)?;
-                self.handle(Event::Assigned(topic_partitions(&tpl)));
+                let partitions = topic_partitions(&tpl);
+                if partitions.is_empty() {
+                    self.consumer.assign(&tpl)?;
+                } else if self.opener.ask(partitions) {
+                    self.opening = Some(tpl);
+                } else {
+                    let reason = "nobody finds out where reading begins".to_string();
+                    return Err(GroupError::Thread { group: self.spec.id, reason });
+                }
             }
             Called::Revoke(tpl) => {
                 count("revoked");
@@ -342,11 +398,50 @@ impl<P: Processor> Member<P> {
             error!(group, "a transaction call hangs");
             return Err(GroupError::TransactionHung { group });
         }
+        if let Some(partition) = self.lag.starved() {
+            error!(group, partition, "the consumer brings nothing of what is in the log; it is replaced");
+            return self.rebuild("stalled");
+        }
+        if self.misplaced {
+            error!(group, "the log does not have what was to be read next; the consumer is replaced");
+            return self.rebuild("offset");
+        }
         if self.looked_at.elapsed() >= LOOK_EVERY {
             self.looked_at = Instant::now();
             self.look_at_lag();
         }
         Ok(())
+    }
+
+    /// Makes a new consumer. What the old one owned is lost to the loop, as if the group had taken it:
+    /// the new one begins where the group's offsets say. Not more often than every [`REBUILD_EVERY`].
+    fn rebuild(&mut self, reason: &'static str) -> Result<(), GroupError> {
+        if self.opening.is_some() || self.draining || self.rebuilt_at.is_some_and(|at| at.elapsed() < REBUILD_EVERY) {
+            return Ok(());
+        }
+        self.rebuilt_at = Some(Instant::now());
+        self.misplaced = false;
+        let group = self.spec.id;
+        ::metrics::counter!(metrics::CONSUMERS_REBUILT_TOTAL, "group" => group, "reason" => reason).increment(1);
+        let owned = self.consumer.inner.assignment().map_err(|source| self.consumer.failed(source))?;
+        let partitions = topic_partitions(&owned);
+        self.forget_seeks(&partitions);
+        self.handle(Event::Lost(partitions));
+        self.committer.retire();
+        self.handle(Event::CommitFailed);
+        let consumer = GroupConsumer::new(&self.effects.setup.kafka, &self.spec, thread::current())?;
+        let committer = Committer::start(group, Arc::clone(&consumer.inner), self.effects.outbox.clone())?;
+        consumer.subscribe(&self.spec)?;
+        let old_consumer = std::mem::replace(&mut self.consumer, consumer);
+        let old_committer = std::mem::replace(&mut self.committer, committer);
+        old_consumer.inner.context().close();
+        // Leaving the group may take as long as a broken client likes.
+        let close = move || {
+            old_committer.join();
+            drop(old_consumer);
+        };
+        let thread = thread::Builder::new().name(format!("close {group}")).spawn(close);
+        thread.map(|_| ()).map_err(|err| GroupError::Thread { group, reason: err.to_string() })
     }
 
     fn look_at_lag(&self) {

@@ -181,10 +181,9 @@ impl<P: Processor> Thread<P> {
             element.error()?;
             let Some(topic) = Topic::from_name(element.topic()) else { continue };
             let partition = element.partition();
-            let offset = match element.offset() {
-                Offset::Offset(offset) => offset,
-                _ => self.consumer.fetch_watermarks(topic.name(), partition, LOOK_UP)?.0.max(0),
-            };
+            let start = self.consumer.fetch_watermarks(topic.name(), partition, LOOK_UP)?.0.max(0);
+            // What lies before the start was counted as lost when the partition was taken.
+            let offset = if let Offset::Offset(offset) = element.offset() { offset.max(start) } else { start };
             from.entry(partition).or_default().push((topic, offset));
         }
         Ok(from)

@@ -247,6 +247,8 @@ fn config(setup: &GroupSetup, group: &str) -> ClientConfig {
     config
         .set("transactional.id", format!("{group}-{}", setup.instance))
         .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
+        // The client refuses one that outlasts a transaction.
+        .set("socket.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("max.in.flight.requests.per.connection", "5")
