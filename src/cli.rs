@@ -35,6 +35,11 @@ pub enum Command {
         before_help = "Examples:\n  quizstream demo\n  quizstream demo --quiz my-quiz.yaml --players 500 --seed 7\n  quizstream demo --keep --listen 0.0.0.0:8080\n  quizstream demo --brokers 127.0.0.1:9092 --mongo mongodb://127.0.0.1:27017 --edges 3 --json"
     )]
     Demo(DemoArgs),
+    /// Play games with many players against running edges: an open loop, measured and written down.
+    #[command(
+        before_help = "Examples:\n  quizstream load --edges 127.0.0.1:8080 --players 400 --games 4\n  quizstream load --edges 127.0.0.1:8081,127.0.0.1:8082 --players 2000 --rate 1000 --log logs\n  quizstream load --edges 127.0.0.1:8080 --players 5000 --connect-rate 1000 --burst --source 127.0.0.0/8"
+    )]
+    Load(LoadArgs),
     /// Check and import quiz files (own YAML or JSON, Moodle GIFT).
     #[command(subcommand)]
     Quiz(QuizCommand),
@@ -130,6 +135,75 @@ pub struct DemoArgs {
     /// Print one JSON object as the last line of stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `load`.
+#[derive(Args, Debug, Clone)]
+pub struct LoadArgs {
+    /// The edges; clients go to the next when theirs is gone.
+    #[arg(long, required = true, value_delimiter = ',', value_name = "ADDR,…")]
+    pub edges: Vec<SocketAddr>,
+    /// Players of all games together.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub players: u32,
+    /// Games, played side by side.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub games: u32,
+    /// Questions of each game.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub questions: u16,
+    /// A quiz file; one made by the seed when not given.
+    #[arg(long, value_name = "FILE")]
+    pub quiz: Option<PathBuf>,
+    /// How many players each game is made for, which decides its lanes; as many as play when not given.
+    #[arg(long, value_name = "N")]
+    pub capacity: Option<u32>,
+    /// Answers/s offered by all games together while their questions are open.
+    #[arg(long, value_name = "R", group = "pace", value_parser = positive)]
+    pub rate: Option<f64>,
+    /// How long each player thinks [default: 200..2000].
+    #[arg(long, value_name = "MIN..MAX", group = "pace")]
+    pub think_ms: Option<String>,
+    /// Everybody answers as soon as the question is seen.
+    #[arg(long, group = "pace")]
+    pub burst: bool,
+    /// Time to answer a question; made to fit the pace when not given.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1_000..=240_000))]
+    pub limit_ms: Option<u32>,
+    /// Joins/s.
+    #[arg(long, value_name = "R", default_value = "200", value_parser = positive)]
+    pub connect_rate: f64,
+    /// How long everybody sits in the lobby before the first question.
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    pub idle_ms: u64,
+    /// How long a host looks at a board before it asks the next question.
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    pub pause_ms: u64,
+    /// Makes choices and times; the same seed makes the same.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Whether an answer without a receipt is sent again; `false` is for controls.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub resend: bool,
+    /// A net to come from, such as 127.0.0.0/8: one address a client.
+    #[arg(long, value_name = "NET")]
+    pub source: Option<String>,
+    /// Where to write down what the clients see (docs/LOADLOG.md), the quiz and the host tokens.
+    #[arg(long, value_name = "DIR")]
+    pub log: Option<PathBuf>,
+    /// Give up after this; from what is asked for when not given.
+    #[arg(long, value_name = "S")]
+    pub timeout_s: Option<u64>,
+    /// Only the JSON lines on stdout; nothing for people on stderr.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && *number > 0.0)
+        .ok_or_else(|| "not a number above 0".into())
 }
 
 /// Commands of `quiz`.

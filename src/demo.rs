@@ -14,14 +14,11 @@ use crate::serve::runtime;
 use crate::telemetry;
 
 pub mod bots;
-pub mod choices;
 pub mod game;
-pub mod host;
 pub mod ledger;
 pub mod processes;
 pub mod replay;
 pub mod report;
-pub mod socket;
 pub mod stage;
 pub mod tally;
 
@@ -96,7 +93,7 @@ async fn whole_game(pipeline: &Pipeline, cast: Cast, console: &Console) -> Resul
     let created = game.created().clone();
     console.line(format!("game {} with PIN {}: {} bots join", created.game, created.pin, cast.players));
     console.status("bots join");
-    game.join(pipeline).await?;
+    game.join().await?;
     for (no, question) in quiz.questions.iter().enumerate() {
         let no = no as QuestionNo;
         console.status(question.prompt.chars().take(50).collect::<String>());

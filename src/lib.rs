@@ -6,9 +6,11 @@ use clap::{CommandFactory, Parser};
 
 pub mod admin;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod demo;
 pub mod exit;
+pub mod load;
 pub mod quiz;
 pub mod serve;
 pub mod telemetry;
@@ -32,6 +34,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(args) => serve::run(file, args)?,
         Command::Demo(args) => return demo::run(args),
+        Command::Load(args) => return load::run(args),
         Command::Quiz(command) => return quiz::run(file, command),
         Command::Topics(command) => return topics::run(file, command),
         Command::Admin(command) => return admin::run(file, command),

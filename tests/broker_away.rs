@@ -9,8 +9,10 @@ use std::time::Duration;
 use quiz_ingest::protocol::{Answer, ClientMessage, ErrorCode, ServerMessage};
 use quiz_schemas::SubmissionId;
 use quiz_schemas::quiz::{Picks, Response};
-use quizstream::demo::host::{Host, create};
-use quizstream::demo::socket::{Incoming, Socket};
+use quizstream::client::create::create;
+use quizstream::client::host::Host;
+use quizstream::client::link::Way;
+use quizstream::client::socket::{Incoming, Socket};
 use tokio::time::{Instant, timeout};
 
 mod support;
@@ -61,7 +63,8 @@ async fn expect<T>(socket: &mut Socket, mut wanted: impl FnMut(ServerMessage) ->
                         return found;
                     }
                 }
-                Incoming::Closed(code) => panic!("the edge closed the socket: {code:?}"),
+                Incoming::Alive => {}
+                Incoming::Closed(closing) => panic!("the edge closed the socket: {closing:?}"),
             }
         }
     });
@@ -72,14 +75,15 @@ async fn expect<T>(socket: &mut Socket, mut wanted: impl FnMut(ServerMessage) ->
 async fn the_edge_says_retry_and_never_acks_without_the_broker() {
     let (pipeline, mut guard) = support::pipeline(Cluster { edges: 1, scoring: 1, boards: 1 }).await;
     let quiz = support::quiz(1, 60_000);
-    let created = create(pipeline.edges[0], &quiz, 10).await.unwrap_or_else(|failure| panic!("{}", failure.message));
-    let mut player = Socket::open(pipeline.edges[0]).await.expect("the edge answers");
+    let way = Way::new(&pipeline.edges, 8, Duration::from_secs(30));
+    let created = create(&way, &quiz, 10).await.unwrap_or_else(|failure| panic!("{}", failure.message));
+    let mut player = Socket::open(pipeline.edges[0], None).await.expect("the edge answers");
     player.send(&ClientMessage::Join { pin: created.pin, nickname: "Ada".into() }).await.expect("sent");
     expect(&mut player, |message| matches!(message, ServerMessage::Joined(_)).then_some(())).await;
-    let mut idle = Socket::open(pipeline.edges[0]).await.expect("the edge answers");
+    let mut idle = Socket::open(pipeline.edges[0], None).await.expect("the edge answers");
     idle.send(&ClientMessage::Join { pin: created.pin, nickname: "Bob".into() }).await.expect("sent");
     expect(&mut idle, |message| matches!(message, ServerMessage::Joined(_)).then_some(())).await;
-    let mut host = Host::new(pipeline.edges.clone(), created.host_token.clone());
+    let mut host = Host::new(way, created.host_token.clone());
     let asked = tokio::spawn(async move {
         let board = host.ask(0, Duration::from_secs(60)).await;
         (host, board)
@@ -87,7 +91,12 @@ async fn the_edge_says_retry_and_never_acks_without_the_broker() {
     expect(&mut player, |message| matches!(message, ServerMessage::Question(_)).then_some(())).await;
 
     let submission = SubmissionId::from_bits(77);
-    let answer = ClientMessage::Answer(Answer { question: 0, submission, response: Response::Picks(Picks::one(1)) });
+    let answer = ClientMessage::Answer(Answer {
+        question: 0,
+        submission,
+        response: Response::Picks(Picks::one(1)),
+        proof: None,
+    });
     let processes = guard.processes().expect("the roles are processes");
     let worker = processes.role("scoring", 2, None).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     assert_eq!(readiness(worker).await, 200, "a worker is ready while Kafka answers");
@@ -133,6 +142,7 @@ async fn the_edge_says_retry_and_never_acks_without_the_broker() {
         question: 0,
         submission: SubmissionId::from_bits(78),
         response: Response::Picks(Picks::one(0)),
+        proof: None,
     }))
     .await
     .expect("the socket is open");

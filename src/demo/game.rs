@@ -4,25 +4,33 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quiz_ingest::http::Created;
 use quiz_ingest::limits::LANE_PLAYERS_MAX;
 use quiz_ingest::protocol::{Board, Over};
 use quiz_schemas::events::LaneCounts;
 use quiz_schemas::quiz::Quiz;
 use quiz_schemas::{LaneKey, LaneNo, QuestionNo};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::bots::{Bot, BotError, JOINS_AT_ONCE, Room};
-use super::choices::choose;
-use super::host::{Created, Host, create};
+use super::bots::{Bot, Room};
 use super::ledger::{self, Ledger};
 use super::replay::{self, Replayed};
 use super::report::{self, Latency, Row, Summary};
 use super::stage::Pipeline;
 use super::tally::{QuestionTally, Tally};
+use crate::client::choices::choose;
+use crate::client::create::create;
+use crate::client::host::Host;
+use crate::client::link::{LinkError, Way};
 use crate::exit::{Exit, Failure};
 
+/// Clients that connect at once.
+const CONNECTS_AT_ONCE: usize = 64;
+/// How long a client goes on without an edge, and how long a board may take beyond its question's
+/// own time.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long all bots together may take to join.
 const JOIN_WAIT: Duration = Duration::from_secs(60);
 /// How long the store may take to hold what a board already shows.
@@ -49,8 +57,9 @@ pub struct Game {
     created: Created,
     lanes: LaneNo,
     tally: Arc<Tally>,
+    way: Way,
     host: Host,
-    bots: JoinSet<Result<(), BotError>>,
+    bots: JoinSet<Result<(), LinkError>>,
 }
 
 /// What was proved of a game.
@@ -75,10 +84,11 @@ impl Game {
     /// # Errors
     /// When the edge refuses it.
     pub async fn create(pipeline: &Pipeline, cast: Cast) -> Result<Self, Failure> {
-        let created = create(pipeline.edges[0], &cast.quiz, cast.capacity).await?;
+        let way = Way::new(&pipeline.edges, CONNECTS_AT_ONCE, PATIENCE);
+        let created = create(&way, &cast.quiz, cast.capacity).await?;
         let lanes = cast.capacity.div_ceil(LANE_PLAYERS_MAX as u32).max(1) as LaneNo;
-        let host = Host::new(pipeline.edges.clone(), created.host_token.clone());
-        Ok(Self { cast, created, lanes, tally: Arc::new(Tally::default()), host, bots: JoinSet::new() })
+        let host = Host::new(way.clone(), created.host_token.clone());
+        Ok(Self { cast, created, lanes, tally: Arc::new(Tally::default()), way, host, bots: JoinSet::new() })
     }
 
     /// How the edge named it.
@@ -103,18 +113,17 @@ impl Game {
     ///
     /// # Errors
     /// When one of them cannot.
-    pub async fn join(&mut self, pipeline: &Pipeline) -> Result<(), Failure> {
+    pub async fn join(&mut self) -> Result<(), Failure> {
         let room = Arc::new(Room {
-            edges: pipeline.edges.clone(),
+            way: self.way.clone(),
             pin: self.created.pin,
             quiz: self.cast.quiz.clone(),
             seed: self.cast.seed,
             tally: self.tally.clone(),
-            joins: Semaphore::new(JOINS_AT_ONCE),
         });
-        let (joined, mut arrivals) = mpsc::channel(JOINS_AT_ONCE);
+        let (joined, mut arrivals) = mpsc::channel(self.cast.players as usize);
         for no in 0..self.cast.players {
-            self.bots.spawn(Bot::new(no, room.clone()).play(joined.clone()));
+            self.bots.spawn(Bot::new(no, room.clone(), joined.clone()).play());
         }
         drop(joined);
         let deadline = Instant::now() + JOIN_WAIT;

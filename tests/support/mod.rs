@@ -89,6 +89,6 @@ pub fn quiz(questions: usize, limit_ms: i32) -> Arc<Quiz> {
 pub async fn game(pipeline: &Pipeline, quiz: Arc<Quiz>, players: u32, seed: u64) -> Game {
     let cast = Cast { quiz, players, capacity: LANES * LANE_PLAYERS_MAX as u32, seed };
     let mut game = Game::create(pipeline, cast).await.unwrap_or_else(|failure| panic!("{}", failure.message));
-    game.join(pipeline).await.unwrap_or_else(|failure| panic!("{}", failure.message));
+    game.join().await.unwrap_or_else(|failure| panic!("{}", failure.message));
     game
 }

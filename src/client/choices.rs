@@ -34,6 +34,11 @@ impl Dice {
     pub fn below(&mut self, bound: u64) -> u64 {
         self.roll() % bound.max(1)
     }
+
+    /// A number from 0 to below 1.
+    pub fn share(&mut self) -> f64 {
+        self.below(1 << 24) as f64 / f64::from(1 << 24)
+    }
 }
 
 /// A bot's answer to a question.

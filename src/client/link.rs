@@ -1,0 +1,387 @@
+//! A seat in a game whose socket comes back by itself, at one edge or another.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quiz_ingest::protocol::{ClientMessage, Close, ErrorCode, Hosting, Joined, ServerMessage};
+use quiz_schemas::Pin;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::backoff::Backoff;
+use super::choices::Dice;
+use super::feed::{Feed, Take};
+use super::socket::{Closing, Incoming, Socket};
+
+/// How long a connection may take to open and be upgraded.
+const OPEN_WAIT: Duration = Duration::from_secs(3);
+/// How long an edge may take to let us in: longer than it waits for the log itself.
+const GREETING_WAIT: Duration = Duration::from_secs(8);
+/// How often an edge that says to try again is asked before another one is.
+const HELLOS_MAX: u32 = 4;
+/// How long a frame may take to leave.
+const SEND_WAIT: Duration = Duration::from_secs(5);
+/// After so much silence the edge is asked whether it lives.
+pub const PING_AFTER: Duration = Duration::from_secs(4);
+/// After so much silence the edge is taken for dead.
+pub const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+const _: () = assert!(PING_AFTER.as_millis() * 2 < SILENCE_MAX.as_millis());
+
+/// How to reach the edges.
+#[derive(Clone)]
+pub struct Way {
+    /// The edges, to be tried in turn.
+    pub edges: Arc<[SocketAddr]>,
+    /// The address to come from, when it is not the system's choice.
+    pub source: Option<IpAddr>,
+    /// Bounds how many connect at once.
+    pub gate: Arc<Semaphore>,
+    /// How long a seat goes on without any edge before it gives up.
+    pub patience: Duration,
+}
+
+impl Way {
+    /// A way to `edges` on which at most `at_once` connect at once.
+    #[must_use]
+    pub fn new(edges: &[SocketAddr], at_once: usize, patience: Duration) -> Self {
+        Self { edges: edges.into(), source: None, gate: Arc::new(Semaphore::new(at_once)), patience }
+    }
+}
+
+/// What a seat says first on a fresh socket.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Hello {
+    /// We have no seat yet.
+    Join {
+        /// The game's PIN.
+        pin: Pin,
+        /// The name to play under.
+        nickname: String,
+    },
+    /// The seat that the token names.
+    Resume {
+        /// From `joined`.
+        token: String,
+    },
+    /// The host's seat.
+    Host {
+        /// From the game's creation.
+        token: String,
+    },
+}
+
+/// Why a seat is lost for good.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum LinkError {
+    /// An edge refuses us.
+    #[error("the edge refuses: {0:?}")]
+    Refused(ErrorCode),
+    /// An edge closed the socket with a code that means not to come back.
+    #[error("the edge closed the socket for good: {0}")]
+    Closed(u16),
+    /// No edge took us in all that time.
+    #[error("no edge for {} s", .0.as_secs())]
+    NoEdge(Duration),
+}
+
+/// An edge let us in.
+#[derive(Debug)]
+pub enum Greeting {
+    /// As a player.
+    Joined(Joined),
+    /// As the host.
+    Hosting(Hosting),
+}
+
+/// What happens on a link.
+#[derive(Debug)]
+pub enum Happening {
+    /// We are in, for the first time or again.
+    Entered {
+        /// What the edge says.
+        greeting: Box<Greeting>,
+        /// Which edge.
+        edge: SocketAddr,
+        /// Since the seat was asked for, or since its socket went.
+        took: Duration,
+        /// Whether the seat had been there before.
+        again: bool,
+    },
+    /// A message that is to be applied.
+    Heard {
+        /// The message.
+        message: Box<ServerMessage>,
+        /// The offset of the record that it comes of; None for a part of a snapshot and for what
+        /// is volatile.
+        at: Option<i64>,
+    },
+    /// A message of a record that was applied before.
+    Stale {
+        /// The message.
+        message: Box<ServerMessage>,
+        /// Its record's offset.
+        at: i64,
+    },
+    /// The socket went; the next call looks for another.
+    Lost {
+        /// How it ended.
+        closing: Closing,
+        /// Whether we gave it up because it was silent.
+        silent: bool,
+        /// Which edge.
+        edge: SocketAddr,
+    },
+}
+
+/// The name that a `join` asks for. When one went unanswered, the edge that died with it may have
+/// taken the name for us, in a seat that nobody has the token of: then another one is asked for.
+#[derive(Clone, Copy, Default)]
+struct Name {
+    uncertain: bool,
+    number: u32,
+}
+
+enum Attempt {
+    In(Socket, Greeting),
+    Again(Option<Duration>),
+}
+
+/// A seat's connection.
+pub struct Link {
+    way: Way,
+    hello: Hello,
+    name: Name,
+    edge: usize,
+    socket: Option<Socket>,
+    feed: Feed,
+    backoff: Backoff,
+    hint: Option<Duration>,
+    heard: Instant,
+    pinged: Instant,
+    lost: Instant,
+    entered: bool,
+    failed: bool,
+}
+
+impl Link {
+    /// A link that has no socket yet. It begins with edge number `edge`; `dice` spread its waits.
+    #[must_use]
+    pub fn new(way: Way, hello: Hello, edge: usize, dice: Dice) -> Self {
+        let now = Instant::now();
+        Self {
+            edge: edge % way.edges.len(),
+            way,
+            hello,
+            name: Name::default(),
+            socket: None,
+            feed: Feed::default(),
+            backoff: Backoff::new(dice),
+            hint: None,
+            heard: now,
+            pinged: now,
+            lost: now,
+            entered: false,
+            failed: false,
+        }
+    }
+
+    /// Whether a socket is open and an edge has let us in.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// Where the seat stands in its game's results.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The edge that the seat is at, or tries next.
+    #[must_use]
+    pub fn edge(&self) -> SocketAddr {
+        self.way.edges[self.edge]
+    }
+
+    /// What happens next. Safe to cancel while [`Link::is_open`].
+    ///
+    /// # Errors
+    /// When the seat is lost for good.
+    pub async fn next(&mut self) -> Result<Happening, LinkError> {
+        if self.socket.is_some() { self.listen().await } else { self.enter().await }
+    }
+
+    /// Sends a message. False when there is no socket or it is gone: the next call of
+    /// [`Link::next`] tells.
+    pub async fn send(&mut self, message: &ClientMessage) -> bool {
+        let Some(socket) = &mut self.socket else { return false };
+        matches!(timeout(SEND_WAIT, socket.send(message)).await, Ok(Ok(())))
+    }
+
+    async fn listen(&mut self) -> Result<Happening, LinkError> {
+        loop {
+            let look_at = (self.heard.max(self.pinged) + PING_AFTER).min(self.heard + SILENCE_MAX);
+            let socket = self.socket.as_mut().expect("the caller has looked");
+            tokio::select! {
+                incoming = socket.next() => {
+                    self.heard = Instant::now();
+                    match incoming {
+                        Incoming::Alive => {}
+                        Incoming::Closed(closing) => return self.close(closing, false),
+                        Incoming::Message(message) => match *message {
+                            ServerMessage::Pong => {}
+                            _ => return Ok(self.sort(message)),
+                        },
+                    }
+                }
+                () = sleep_until(look_at) => {
+                    if self.heard.elapsed() >= SILENCE_MAX {
+                        return self.close(Closing::default(), true);
+                    }
+                    self.pinged = Instant::now();
+                    // If it cannot be sent, silence tells.
+                    self.send(&ClientMessage::Ping).await;
+                }
+            }
+        }
+    }
+
+    fn sort(&mut self, message: Box<ServerMessage>) -> Happening {
+        let at = message.at();
+        match (self.feed.take(at), at) {
+            (Take::Drop, Some(at)) => Happening::Stale { message, at },
+            _ => Happening::Heard { message, at },
+        }
+    }
+
+    fn close(&mut self, closing: Closing, silent: bool) -> Result<Happening, LinkError> {
+        // Dropped without a goodbye: an edge that is dead would not hear it, and one that only
+        // slept must not be able to reach us any more.
+        self.socket = None;
+        self.lost = Instant::now();
+        self.failed = true;
+        self.hint = closing.retry_after;
+        let edge = self.edge();
+        match closing.code {
+            Some(code) if !Close::reconnects(code) => Err(LinkError::Closed(code)),
+            _ => {
+                self.edge = (self.edge + 1) % self.way.edges.len();
+                Ok(Happening::Lost { closing, silent, edge })
+            }
+        }
+    }
+
+    async fn enter(&mut self) -> Result<Happening, LinkError> {
+        loop {
+            if self.failed {
+                sleep(self.backoff.next(self.hint.take())).await;
+            }
+            if self.lost.elapsed() >= self.way.patience {
+                return Err(LinkError::NoEdge(self.lost.elapsed()));
+            }
+            match self.attempt().await? {
+                Attempt::In(socket, greeting) => return Ok(self.entered(socket, greeting)),
+                Attempt::Again(hint) => {
+                    self.failed = true;
+                    self.hint = hint;
+                    self.edge = (self.edge + 1) % self.way.edges.len();
+                }
+            }
+        }
+    }
+
+    fn entered(&mut self, socket: Socket, greeting: Greeting) -> Happening {
+        self.socket = Some(socket);
+        self.backoff.settled();
+        self.failed = false;
+        let now = Instant::now();
+        (self.heard, self.pinged) = (now, now);
+        let (cursor, recovered) = match &greeting {
+            Greeting::Joined(joined) => {
+                self.hello = Hello::Resume { token: joined.token.clone() };
+                (&joined.cursor, joined.recovered)
+            }
+            Greeting::Hosting(hosting) => (&hosting.cursor, hosting.recovered),
+        };
+        self.feed.greeted(cursor.clone(), recovered);
+        let again = std::mem::replace(&mut self.entered, true);
+        Happening::Entered { greeting: Box::new(greeting), edge: self.edge(), took: self.lost.elapsed(), again }
+    }
+
+    fn hello(&self) -> ClientMessage {
+        let cursor = self.feed.cursor().cloned();
+        match &self.hello {
+            Hello::Join { pin, nickname } => {
+                let number = self.name.number;
+                let nickname = if number == 0 { nickname.clone() } else { format!("{nickname} {}", number + 1) };
+                ClientMessage::Join { pin: *pin, nickname }
+            }
+            Hello::Resume { token } => ClientMessage::Resume { token: token.clone(), cursor },
+            Hello::Host { token } => ClientMessage::Host { token: token.clone(), cursor },
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<Attempt, LinkError> {
+        let gate = self.way.gate.clone();
+        let _turn = gate.acquire().await.expect("nobody closes the gate");
+        let opened = timeout(OPEN_WAIT, Socket::open(self.edge(), self.way.source)).await;
+        let mut socket = match opened {
+            Ok(Ok(socket)) => socket,
+            Ok(Err(err)) => return Ok(Attempt::Again(err.retry_after)),
+            Err(_) => return Ok(Attempt::Again(None)),
+        };
+        for _ in 0..HELLOS_MAX {
+            if !matches!(timeout(SEND_WAIT, socket.send(&self.hello())).await, Ok(Ok(()))) {
+                return Ok(self.unanswered(None));
+            }
+            match timeout(GREETING_WAIT, greeting(&mut socket)).await.unwrap_or(Err(Refusal::Silent)) {
+                Ok(greeting) => return Ok(Attempt::In(socket, greeting)),
+                Err(Refusal::Error(ErrorCode::Unavailable | ErrorCode::RateLimited, hint)) => {
+                    // The edge knows what it could not finish: it is asked again before another.
+                    self.name.uncertain = true;
+                    sleep(self.backoff.next(hint)).await;
+                }
+                Err(Refusal::Error(ErrorCode::NicknameTaken, _)) if self.name.uncertain => self.name.number += 1,
+                Err(Refusal::Error(code, _)) => return Err(LinkError::Refused(code)),
+                Err(Refusal::Silent) => return Ok(self.unanswered(None)),
+                Err(Refusal::Closed(closing)) => match closing.code {
+                    Some(code) if !Close::reconnects(code) => return Err(LinkError::Closed(code)),
+                    _ => return Ok(self.unanswered(closing.retry_after)),
+                },
+            }
+        }
+        Ok(self.unanswered(None))
+    }
+
+    fn unanswered(&mut self, hint: Option<Duration>) -> Attempt {
+        self.name.uncertain = true;
+        Attempt::Again(hint)
+    }
+}
+
+enum Refusal {
+    Error(ErrorCode, Option<Duration>),
+    Closed(Closing),
+    Silent,
+}
+
+/// Waits until the edge lets us in, or says why not.
+async fn greeting(socket: &mut Socket) -> Result<Greeting, Refusal> {
+    loop {
+        match socket.next().await {
+            Incoming::Message(message) => match *message {
+                ServerMessage::Joined(joined) => return Ok(Greeting::Joined(joined)),
+                ServerMessage::Hosting(hosting) => return Ok(Greeting::Hosting(hosting)),
+                ServerMessage::Error(error) => {
+                    let hint = error.retry_after_ms.map(|ms| Duration::from_millis(u64::from(ms)));
+                    return Err(Refusal::Error(error.code, hint));
+                }
+                _ => {}
+            },
+            Incoming::Alive => {}
+            Incoming::Closed(closing) => return Err(Refusal::Closed(closing)),
+        }
+    }
+}

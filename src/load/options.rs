@@ -1,0 +1,221 @@
+//! What a run is asked to do, checked before anything is opened.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quiz_game::quiz::{LIMIT_MS_MAX, LIMIT_MS_MIN};
+use quiz_game::session::CAPACITY_MAX;
+use quiz_schemas::quiz::Quiz;
+
+use super::pace::Pace;
+use super::quiz::made;
+use crate::cli::LoadArgs;
+use crate::exit::{Exit, Failure};
+use crate::quiz;
+
+/// The think time when no pace is asked for.
+const THINK_DEFAULT: (u64, u64) = (200, 2_000);
+/// What a question's limit has beyond the longest wait when `--limit-ms` does not say, ms.
+const LIMIT_SLACK_MS: u64 = 3_000;
+/// What a fault may cost a question beyond its limit before the run gives up.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+/// How much longer than its questions and joins a run may take when `--timeout-s` does not say: one
+/// fault, not one at each question.
+const TIMEOUT_SLACK: Duration = Duration::from_secs(120);
+/// What a question takes beside its limit and the host's pause: its grace, board and settling.
+const QUESTION_SLACK: Duration = Duration::from_secs(2);
+
+/// A run, checked.
+pub struct Run {
+    /// What is played, the same in every game.
+    pub quiz: Arc<Quiz>,
+    /// Players of each game.
+    pub players: Vec<u32>,
+    /// How many players each game is made for: decides its lanes.
+    pub capacity: u32,
+    /// When players answer.
+    pub pace: Pace,
+    /// Between two joins.
+    pub connect_every: Duration,
+    /// How long everybody sits in the lobby.
+    pub idle: Duration,
+    /// How long a host looks at a board.
+    pub pause: Duration,
+    /// Where clients come from.
+    pub source: Option<Sources>,
+    /// After which the run is given up.
+    pub timeout: Duration,
+}
+
+/// Addresses to come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sources {
+    first: u32,
+    count: u32,
+}
+
+impl Sources {
+    /// Reads `127.0.0.0/8`: all but the first and the last address.
+    fn parse(text: &str) -> Option<Self> {
+        let (net, bits) = text.split_once('/')?;
+        let (net, bits): (Ipv4Addr, u32) = (net.parse().ok()?, bits.parse().ok()?);
+        let host_bits = 32_u32.checked_sub(bits).filter(|host| (2..=24).contains(host))?;
+        let mask = !((1_u32 << host_bits) - 1);
+        Some(Self { first: (u32::from(net) & mask) + 1, count: (1 << host_bits) - 2 })
+    }
+
+    /// The address of client number `no`.
+    #[must_use]
+    pub fn of(self, no: u32) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from(self.first + no % self.count))
+    }
+}
+
+fn usage(message: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, message)
+}
+
+impl Run {
+    /// Checks what was asked for.
+    ///
+    /// # Errors
+    /// When it contradicts itself, or the quiz cannot be read.
+    pub fn new(args: &LoadArgs) -> Result<Self, Failure> {
+        if args.players < args.games {
+            return Err(usage(format!("{} players are too few for {} games", args.players, args.games)));
+        }
+        let pace = pace(args)?;
+        let quiz = match &args.quiz {
+            Some(file) => {
+                let mut quiz = quiz::load(file)?;
+                quiz.questions.truncate(usize::from(args.questions));
+                if let Some(limit_ms) = args.limit_ms {
+                    quiz.questions.iter_mut().for_each(|question| question.limit_ms = limit_ms as i32);
+                }
+                quiz
+            }
+            None => made(args.seed, args.questions, limit_ms(args, pace)?),
+        };
+        let least_ms = quiz.questions.iter().map(|question| question.limit_ms).min().unwrap_or(0);
+        if pace.longest() >= Duration::from_millis(u64::try_from(least_ms).unwrap_or(0)) {
+            return Err(usage(format!(
+                "the pace spreads answers over {:?}, and a question has {least_ms} ms",
+                pace.longest()
+            ))
+            .hint("a higher --rate, fewer --players, or a longer --limit-ms"));
+        }
+        let players: Vec<u32> = (0..args.games)
+            .map(|game| args.players / args.games + u32::from(game < args.players % args.games))
+            .collect();
+        let capacity = args.capacity.unwrap_or(players[0]).max(players[0]);
+        if capacity > CAPACITY_MAX as u32 {
+            return Err(usage(format!("a game takes at most {CAPACITY_MAX} players")).hint("more --games"));
+        }
+        let source = args.source.as_deref().map(|text| {
+            Sources::parse(text).ok_or_else(|| usage(format!("--source is a net such as 127.0.0.0/8, not {text:?}")))
+        });
+        let mut run = Self {
+            quiz: Arc::new(quiz),
+            players,
+            capacity,
+            pace,
+            connect_every: Duration::from_secs_f64(1.0 / args.connect_rate),
+            idle: Duration::from_millis(args.idle_ms),
+            pause: Duration::from_millis(args.pause_ms),
+            source: source.transpose()?,
+            timeout: Duration::ZERO,
+        };
+        run.timeout = args.timeout_s.map_or_else(|| run.expected(args.players) + TIMEOUT_SLACK, Duration::from_secs);
+        Ok(run)
+    }
+
+    /// The longest that it takes when nothing goes wrong.
+    fn expected(&self, players: u32) -> Duration {
+        let limits: u64 =
+            self.quiz.questions.iter().map(|question| u64::try_from(question.limit_ms).unwrap_or(0)).sum();
+        let questions = self.quiz.questions.len() as u32;
+        self.connect_every * players
+            + self.idle
+            + Duration::from_millis(limits)
+            + (self.pause + QUESTION_SLACK) * questions
+    }
+}
+
+fn pace(args: &LoadArgs) -> Result<Pace, Failure> {
+    if args.burst {
+        return Ok(Pace::Burst);
+    }
+    if let Some(rate) = args.rate {
+        return Ok(Pace::at_rate(args.players, rate));
+    }
+    let (least, most) = match &args.think_ms {
+        None => THINK_DEFAULT,
+        Some(text) => text
+            .split_once("..")
+            .and_then(|(least, most)| Some((least.parse().ok()?, most.parse().ok()?)))
+            .filter(|(least, most): &(u64, u64)| least <= most)
+            .ok_or_else(|| usage(format!("--think-ms is a range such as 200..2000, not {text:?}")))?,
+    };
+    Ok(Pace::Think(Duration::from_millis(least), Duration::from_millis(most)))
+}
+
+fn limit_ms(args: &LoadArgs, pace: Pace) -> Result<i32, Failure> {
+    let longest_ms = u64::try_from(pace.longest().as_millis()).unwrap_or(u64::MAX);
+    let limit_ms = args.limit_ms.map_or(longest_ms.saturating_add(LIMIT_SLACK_MS), u64::from);
+    i32::try_from(limit_ms).ok().filter(|limit| (LIMIT_MS_MIN..=LIMIT_MS_MAX).contains(limit)).ok_or_else(|| {
+        usage(format!("a question of {limit_ms} ms cannot be: {LIMIT_MS_MIN} to {LIMIT_MS_MAX} ms can"))
+            .hint("a higher --rate, fewer --players, or another --limit-ms")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn run(line: &str) -> Result<Run, Failure> {
+        let words = ["quizstream", "load", "--edges", "127.0.0.1:1"].into_iter().chain(line.split_whitespace());
+        let Command::Load(args) = Cli::parse_from(words).command else { panic!("load was asked for") };
+        Run::new(&args)
+    }
+
+    #[test]
+    fn players_are_split_over_the_games() {
+        let run = run("--players 11 --games 3").unwrap_or_else(|failure| panic!("{}", failure.message));
+        assert_eq!((run.players, run.capacity), (vec![4, 4, 3], 4));
+    }
+
+    #[test]
+    fn a_rate_makes_its_limit() {
+        let run = run("--players 1000 --rate 100").unwrap_or_else(|failure| panic!("{}", failure.message));
+        assert_eq!(run.pace, Pace::Spread(Duration::from_secs(10)));
+        assert!(run.quiz.questions.iter().all(|question| question.limit_ms == 13_000));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for line in [
+            "--players 2 --games 3",
+            "--players 1000 --rate 100 --limit-ms 5000",
+            "--think-ms 9..1",
+            "--think-ms fast",
+            "--players 100000 --rate 1",
+            "--source 127.0.0.0",
+            "--source 127.0.0.0/31",
+        ] {
+            assert!(run(line).is_err_and(|failure| failure.exit == Exit::Usage), "{line}");
+        }
+    }
+
+    #[test]
+    fn clients_come_from_all_of_a_net() {
+        let net = Sources::parse("127.0.0.0/8").expect("a net");
+        assert_eq!(net.of(0).to_string(), "127.0.0.1");
+        assert_eq!(net.of(300).to_string(), "127.0.1.45");
+        let small = Sources::parse("127.0.3.7/30").expect("a net");
+        let all: Vec<String> = (0..3).map(|no| small.of(no).to_string()).collect();
+        assert_eq!(all, ["127.0.3.5", "127.0.3.6", "127.0.3.5"]);
+    }
+}

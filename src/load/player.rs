@@ -1,0 +1,237 @@
+//! One player of a load run: what it answers and when, and what it writes down.
+
+use std::sync::Arc;
+
+use quiz_ingest::protocol::{Answer, Cursor, QuestionMessage, ServerMessage};
+use quiz_schemas::quiz::{Quiz, Response};
+use quiz_schemas::{GameId, PlayerId, SubmissionId};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::log::{self, Log};
+use super::measure::Meter;
+use super::pace::Pace;
+use crate::client::choices::{Dice, choose};
+use crate::client::outbox::Kept;
+use crate::client::player::{Event, Plan, Script};
+
+/// What all players of a game share.
+pub struct Room {
+    /// The game.
+    pub game: GameId,
+    /// The quiz, from which a player knows what it may answer.
+    pub quiz: Arc<Quiz>,
+    /// Makes the choices.
+    pub seed: u64,
+    /// When they answer.
+    pub pace: Pace,
+    /// What is measured.
+    pub meter: Arc<Meter>,
+    /// What is written down.
+    pub log: Option<Arc<Log>>,
+}
+
+/// One player.
+pub struct Gamer {
+    no: u32,
+    room: Arc<Room>,
+    /// When it should have begun to join.
+    intended: Instant,
+    joined: tokio::sync::mpsc::Sender<u32>,
+    player: Option<PlayerId>,
+    over: bool,
+}
+
+impl Gamer {
+    /// Player number `no` of the run, which says through `joined` when it has its seat.
+    #[must_use]
+    pub fn new(no: u32, room: Arc<Room>, intended: Instant, joined: tokio::sync::mpsc::Sender<u32>) -> Self {
+        Self { no, room, intended, joined, player: None, over: false }
+    }
+
+    /// The player's id, once it has one, and whether it heard that the game is over.
+    #[must_use]
+    pub fn ending(&self) -> (Option<PlayerId>, bool) {
+        (self.player, self.over)
+    }
+
+    fn log(&self, event: &str, fields: impl FnOnce(&Log) -> Value) {
+        let Some(log) = &self.room.log else { return };
+        let Value::Object(mut fields) = fields(log) else { return };
+        fields.insert("game".into(), json!(self.room.game));
+        fields.insert("player".into(), json!(self.player));
+        log.write(event, Value::Object(fields));
+    }
+
+    fn counted(&self, event: &Event<'_>) {
+        let meter = &self.room.meter;
+        match event {
+            Event::Joined { .. } => meter.joined(self.intended.elapsed()),
+            Event::Reconnected { took, .. } => meter.reconnected(*took),
+            Event::Closed { silent: true, .. } => meter.count(|counts| counts.silent += 1),
+            Event::Sent { kept, .. } if kept.tries == 1 => meter.count(|counts| counts.sent += 1),
+            Event::Sent { .. } => meter.count(|counts| counts.resent += 1),
+            Event::Taken(_) => meter.count(|counts| counts.taken += 1),
+            Event::Acked { kept, .. } => meter.acked(kept.intended.elapsed()),
+            Event::Refused { code, .. } => meter.refused(*code),
+            Event::Deferred { code: quiz_ingest::protocol::ErrorCode::Unavailable } => {
+                meter.count(|counts| counts.unavailable += 1);
+            }
+            Event::Deferred { .. } => meter.count(|counts| counts.deferred += 1),
+            Event::Unknown { .. } => meter.count(|counts| counts.unknown += 1),
+            Event::Stale { .. } => meter.count(|counts| counts.stale += 1),
+            Event::Applied { message, at: Some(_), .. } => match message {
+                ServerMessage::Question(question) => meter.delivered(self.room.game, question.question),
+                ServerMessage::Closed(stopped) => meter.closed(self.room.game, stopped.question, stopped.reason),
+                ServerMessage::Board(board) => meter.board(self.room.game, board.question),
+                _ => {}
+            },
+            Event::Closed { .. } | Event::Applied { .. } => {}
+        }
+    }
+
+    fn written(&self, event: &Event<'_>) {
+        match event {
+            Event::Joined { joined, edge, took } => self.log("joined", |_| {
+                json!({ "nickname": joined.nickname, "no": self.no, "edge": edge, "took_ms": took.as_millis() as u64,
+                    "recovered": joined.recovered, "cursor": log::cursor(joined.cursor.as_ref()) })
+            }),
+            Event::Reconnected { joined, edge, took } => self.log("reconnected", |_| {
+                json!({ "edge": edge, "took_ms": took.as_millis() as u64, "recovered": joined.recovered,
+                    "cursor": log::cursor(joined.cursor.as_ref()) })
+            }),
+            Event::Closed { closing, silent, edge } => {
+                self.log("closed_socket", |_| json!({ "code": closing.code, "silent": silent, "edge": edge }));
+            }
+            Event::Sent { kept, edge } => self.log("sent", |log| {
+                let mut fields = answer(kept);
+                fields.extend(response(&kept.answer.response));
+                fields.insert("edge".into(), json!(edge));
+                fields.insert("intended_us".into(), log.wall_us(kept.intended).into());
+                fields.insert("proof".into(), kept.answer.proof.is_some().into());
+                Value::Object(fields)
+            }),
+            Event::Taken(taken) => self.log("taken", |_| {
+                json!({ "question": taken.question, "submission": taken.submission, "elapsed_ms": taken.elapsed_ms })
+            }),
+            Event::Acked { ack, kept, edge } => self.log("acked", |_| {
+                let mut fields = answer(kept);
+                fields.insert("receipt".into(), json!(ack.receipt));
+                fields.insert("position".into(), json!(ack.position));
+                fields.insert("elapsed_ms".into(), json!(ack.elapsed_ms));
+                fields.insert("edge".into(), json!(edge));
+                fields.insert("ack_us".into(), json!(kept.intended.elapsed().as_micros() as u64));
+                Value::Object(fields)
+            }),
+            Event::Refused { kept, code } => self.log("refused", |_| {
+                let mut fields = answer(kept);
+                fields.insert("code".into(), json!(code));
+                Value::Object(fields)
+            }),
+            Event::Deferred { code } => self.log("deferred", |_| json!({ "code": code })),
+            Event::Unknown { kept } => self.log("unknown", |_| Value::Object(answer(kept))),
+            Event::Applied { message, at, feed } => {
+                if let Some(fields) = applied(message, *at, feed.cursor(), false) {
+                    self.log("applied", |_| fields);
+                }
+            }
+            Event::Stale { message, at, feed } => {
+                if let Some(Value::Object(mut fields)) = applied(message, Some(*at), feed.cursor(), false) {
+                    fields.insert("cursor".into(), json!(feed.cursor().map(|cursor| cursor.offset)));
+                    self.log("stale", |_| Value::Object(fields));
+                }
+            }
+        }
+    }
+}
+
+impl Script for Gamer {
+    fn answer_to(&mut self, shown: &QuestionMessage) -> Option<Plan> {
+        let Room { game, quiz, seed, pace, meter, .. } = &*self.room;
+        let choice = choose(*seed, self.no, shown.question, quiz.questions.get(usize::from(shown.question))?);
+        // The edge draws a game's id, so no other run on the same servers has the same submissions.
+        let bits = Dice::new(choice.submission_bits ^ game.bits(), self.no, shown.question).roll();
+        meter.count(|counts| counts.offered += 1);
+        Some(Plan {
+            answer: Answer {
+                question: shown.question,
+                submission: SubmissionId::from_bits(bits),
+                response: choice.response,
+                proof: None,
+            },
+            intended: Instant::now() + pace.wait(*seed, self.no, shown.question),
+        })
+    }
+
+    fn tell(&mut self, event: Event<'_>) {
+        match &event {
+            Event::Joined { joined, .. } => {
+                self.player = Some(joined.player);
+                // Whoever waits for all may have given up.
+                let _ = self.joined.try_send(self.no);
+            }
+            Event::Applied { message: ServerMessage::Over(_), .. } => self.over = true,
+            _ => {}
+        }
+        self.counted(&event);
+        self.written(&event);
+    }
+}
+
+fn answer(kept: &Kept) -> Map<String, Value> {
+    let fields = [
+        ("question", json!(kept.answer.question)),
+        ("submission", json!(kept.answer.submission)),
+        ("try", json!(kept.tries)),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+/// The response as the wire has it.
+fn response(response: &Response) -> [(String, Value); 1] {
+    match response {
+        Response::Picks(picks) => [("picks".into(), json!(picks.as_slice()))],
+        Response::Text(text) => [("text".into(), json!(text))],
+        Response::Number(number) => [("number".into(), json!(number))],
+    }
+}
+
+/// A durable message as the log has it; None for others.
+#[must_use]
+pub fn applied(message: &ServerMessage, at: Option<i64>, cursor: Option<&Cursor>, with_top: bool) -> Option<Value> {
+    let (kind, question, more) = match message {
+        ServerMessage::Question(question) => {
+            ("question", Some(question.question), json!({ "left_ms": question.left_ms }))
+        }
+        ServerMessage::Closed(stopped) => ("closed", Some(stopped.question), json!({ "reason": stopped.reason })),
+        ServerMessage::Board(board) => {
+            let more = json!({ "answered": board.answered, "correct_count": board.correct_count,
+                "players": board.players, "last": board.last });
+            ("board", Some(board.question), with_lines(more, with_top.then_some(&board.top)))
+        }
+        ServerMessage::Outcome(own) => {
+            let more = json!({ "verdict": own.verdict, "points": own.points, "total": own.total, "rank": own.rank });
+            ("outcome", Some(own.question), more)
+        }
+        ServerMessage::Over(over) => {
+            let more = json!({ "reason": over.reason, "players": over.players });
+            ("over", None, with_lines(more, with_top.then_some(&over.top)))
+        }
+        _ => return None,
+    };
+    let mut fields = json!({ "kind": kind, "question": question, "at": at,
+        "epoch": cursor.map(|cursor| &cursor.epoch), "snapshot": at.is_none() });
+    if let (Value::Object(fields), Value::Object(more)) = (&mut fields, more) {
+        fields.extend(more);
+    }
+    Some(fields)
+}
+
+fn with_lines(mut fields: Value, lines: Option<&Vec<quiz_ingest::protocol::BoardLine>>) -> Value {
+    if let Some(lines) = lines {
+        let rows: Vec<Value> =
+            lines.iter().map(|line| json!([line.rank, line.nickname, line.total, line.points])).collect();
+        fields["top"] = rows.into();
+    }
+    fields
+}
