@@ -51,7 +51,7 @@ mod tests {
             let bound = (400_u128 * 2_u128.pow(tries)).min(10_000);
             let waits = (0..400).map(|seed| {
                 let mut backoff = Backoff::new(Dice::new(seed, 0, 0));
-                (0..tries).for_each(|_| drop(backoff.next(None)));
+                (0..tries).for_each(|_| _ = backoff.next(None));
                 backoff.next(None).as_millis()
             });
             let waits: Vec<u128> = waits.collect();
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_client_that_got_in_starts_anew() {
         let mut backoff = Backoff::new(Dice::new(7, 0, 0));
-        (0..10).for_each(|_| drop(backoff.next(None)));
+        (0..10).for_each(|_| _ = backoff.next(None));
         backoff.settled();
         assert!(backoff.next(None) <= Duration::from_millis(BACKOFF_MS_MIN));
     }

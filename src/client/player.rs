@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use quiz_ingest::protocol::{Ack, Answer, ClientMessage, ErrorCode, Joined, QuestionMessage, ServerMessage, Taken};
-use quiz_schemas::QuestionNo;
+use quiz_schemas::{QuestionNo, SubmissionId};
 use tokio::time::{Instant, sleep_until};
 
 use super::choices::Dice;
@@ -82,6 +82,8 @@ pub enum Event<'a> {
     },
     /// An edge asks for the answer again later.
     Deferred {
+        /// Which.
+        submission: SubmissionId,
         /// Why.
         code: ErrorCode,
     },
@@ -213,7 +215,10 @@ impl<S: Script> Player<S> {
             }
             ServerMessage::Error(error) => match self.outbox.failed(error, Instant::now(), self.dice.share()) {
                 Failed::Refused(kept) => self.script.tell(Event::Refused { kept: &kept, code: error.code }),
-                Failed::Again => self.script.tell(Event::Deferred { code: error.code }),
+                Failed::Again => {
+                    let submission = error.submission.expect("it is about an answer that is kept");
+                    self.script.tell(Event::Deferred { submission, code: error.code });
+                }
                 Failed::Unknown => {}
             },
             _ => {

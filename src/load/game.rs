@@ -182,7 +182,7 @@ impl Game {
         for (no, question) in run.quiz.questions.iter().enumerate() {
             let no = no as QuestionNo;
             let limit = Duration::from_millis(u64::try_from(question.limit_ms).unwrap_or(0));
-            self.around.meter.asked(self.created.game, no);
+            self.around.meter.asked(self.created.game, no, Instant::now());
             self.host.ask(no, limit).await?;
             self.host.rest(sleep(run.pause)).await?;
         }

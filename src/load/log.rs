@@ -6,23 +6,10 @@
 //! nothing. Every line has `event`, `ts_us` (wall clock, µs since 1970) and `mono_us` (µs since the
 //! process began, monotonic). Ids are texts of 13 characters of Crockford base32.
 //!
-//! | `event` | fields | when |
-//! | --- | --- | --- |
-//! | `run` | `pid`, `seed`, `quiz` (file with the answer keys), `tokens` (file), `edges`, `args` | once, first |
-//! | `game` | `game`, `pin`, `capacity`, `lanes`, `players`, `questions` | a game was created |
-//! | `joined` | `game`, `player`, `nickname`, `no`, `edge`, `took_ms`, `recovered`, `cursor` | a player has its seat |
-//! | `sent` | `game`, `player`, `question`, `submission`, one of `picks`, `text`, `number`, `edge`, `try` (from 1), `intended_us` (wall clock), `proof` (whether it carries one) | an answer leaves; written before it does |
-//! | `taken` | `game`, `player`, `question`, `submission`, `elapsed_ms` | an edge has it, the log not yet |
-//! | `acked` | `game`, `player`, `question`, `submission`, `receipt`, `position` ([partition, offset]), `elapsed_ms`, `try`, `edge`, `ack_us` (since intended) | an answer is in the log |
-//! | `deferred` | `game`, `player`, `code` | an edge says to send again later |
-//! | `refused` | `game`, `player`, `question`, `submission`, `code`, `try` | no edge will take it: an answer's last word |
-//! | `unknown` | `game`, `player`, `question`, `submission`, `try` | its socket went, or the run ended, before a word on it: it may be in the log. A later `sent`, `acked` or `refused` may follow |
-//! | `applied` | `game`, `player` (null: the host), `kind`, `question`, `at`, `epoch`, `snapshot`, and by kind: `reason`; `left_ms`; `answered`, `correct_count`, `players`, `last`, `top`; `verdict`, `points`, `total`, `rank` | a `question`, `closed`, `board`, `outcome` or `over` was applied. `at` is its record's offset, null in a snapshot; `top` ([[rank, nickname, total, points]]) only for the host |
-//! | `stale` | `game`, `player`, `kind`, `question`, `at`, `epoch`, `cursor` | a message at or before the cursor came, and was dropped |
-//! | `closed_socket` | `game`, `player`, `code`, `silent`, `edge` | a socket went; `silent`: the client gave it up after 10 s without a sign of life |
-//! | `reconnected` | `game`, `player`, `edge`, `took_ms` (since it went), `recovered`, `cursor` | back on a fresh socket |
-//! | `ended` | `game`, `player`, `ok`, `error` | a player is through: `ok` when it heard that the game is over |
-//! | `done` | `ok`, `totals` | once, last |
+//! `docs/LOADLOG.md` has the events and their fields: `run`, `game`, `joined`, `sent`, `taken`,
+//! `acked`, `deferred`, `refused`, `unknown`, `applied`, `stale`, `closed_socket`, `reconnected`,
+//! `ended`, `done`. An answer is written down as `sent` before it leaves, and as `acked` after its
+//! receipt came, so that no order of crashes makes the record claim too much.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

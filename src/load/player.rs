@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quiz_ingest::protocol::{Answer, Cursor, QuestionMessage, ServerMessage};
+use quiz_ingest::protocol::{Answer, BoardLine, Cursor, ErrorCode, QuestionMessage, ServerMessage};
 use quiz_schemas::quiz::{Quiz, Response};
 use quiz_schemas::{GameId, PlayerId, SubmissionId};
 use serde_json::{Map, Value, json};
@@ -64,7 +64,7 @@ impl Gamer {
     }
 
     fn counted(&self, event: &Event<'_>) {
-        let meter = &self.room.meter;
+        let (meter, game, now) = (&self.room.meter, self.room.game, Instant::now());
         match event {
             Event::Joined { .. } => meter.joined(self.intended.elapsed()),
             Event::Reconnected { took, .. } => meter.reconnected(*took),
@@ -74,16 +74,16 @@ impl Gamer {
             Event::Taken(_) => meter.count(|counts| counts.taken += 1),
             Event::Acked { kept, .. } => meter.acked(kept.intended.elapsed()),
             Event::Refused { code, .. } => meter.refused(*code),
-            Event::Deferred { code: quiz_ingest::protocol::ErrorCode::Unavailable } => {
+            Event::Deferred { code: ErrorCode::Unavailable, .. } => {
                 meter.count(|counts| counts.unavailable += 1);
             }
             Event::Deferred { .. } => meter.count(|counts| counts.deferred += 1),
             Event::Unknown { .. } => meter.count(|counts| counts.unknown += 1),
             Event::Stale { .. } => meter.count(|counts| counts.stale += 1),
             Event::Applied { message, at: Some(_), .. } => match message {
-                ServerMessage::Question(question) => meter.delivered(self.room.game, question.question),
-                ServerMessage::Closed(stopped) => meter.closed(self.room.game, stopped.question, stopped.reason),
-                ServerMessage::Board(board) => meter.board(self.room.game, board.question),
+                ServerMessage::Question(question) => meter.delivered(game, question.question, now),
+                ServerMessage::Closed(stopped) => meter.closed(game, stopped.question, stopped.reason, now),
+                ServerMessage::Board(board) => meter.board(game, board.question, now),
                 _ => {}
             },
             Event::Closed { .. } | Event::Applied { .. } => {}
@@ -128,7 +128,9 @@ impl Gamer {
                 fields.insert("code".into(), json!(code));
                 Value::Object(fields)
             }),
-            Event::Deferred { code } => self.log("deferred", |_| json!({ "code": code })),
+            Event::Deferred { submission, code } => {
+                self.log("deferred", |_| json!({ "submission": submission, "code": code }));
+            }
             Event::Unknown { kept } => self.log("unknown", |_| Value::Object(answer(kept))),
             Event::Applied { message, at, feed } => {
                 if let Some(fields) = applied(message, *at, feed.cursor(), false) {
@@ -227,7 +229,7 @@ pub fn applied(message: &ServerMessage, at: Option<i64>, cursor: Option<&Cursor>
     Some(fields)
 }
 
-fn with_lines(mut fields: Value, lines: Option<&Vec<quiz_ingest::protocol::BoardLine>>) -> Value {
+fn with_lines(mut fields: Value, lines: Option<&Vec<BoardLine>>) -> Value {
     if let Some(lines) = lines {
         let rows: Vec<Value> =
             lines.iter().map(|line| json!([line.rank, line.nickname, line.total, line.points])).collect();
