@@ -227,6 +227,7 @@ impl Link {
             tokio::select! {
                 incoming = socket.next() => {
                     self.heard = Instant::now();
+                    self.feed.heard(self.heard);
                     match incoming {
                         Incoming::Alive => {}
                         Incoming::Closed(closing) => return self.close(closing, false),
@@ -305,13 +306,13 @@ impl Link {
             }
             Greeting::Hosting(hosting) => (&hosting.cursor, hosting.recovered),
         };
-        self.feed.greeted(cursor.clone(), recovered);
+        self.feed.greeted(cursor.clone(), recovered, now);
         let again = std::mem::replace(&mut self.entered, true);
         Happening::Entered { greeting: Box::new(greeting), edge: self.edge(), took: self.lost.elapsed(), again }
     }
 
     fn hello(&self) -> ClientMessage {
-        let cursor = self.feed.cursor().cloned();
+        let cursor = self.feed.resume().cloned();
         match &self.hello {
             Hello::Join { pin, nickname } => {
                 let number = self.name.number;

@@ -4,6 +4,7 @@ import { announce } from "./shared/announce.js";
 import { now } from "./shared/clock.js";
 import { connectionBar } from "./shared/connection.js";
 import { byId, say } from "./shared/dom.js";
+import { Feed } from "./shared/feed.js";
 import { Link } from "./shared/link.js";
 import { Stage } from "./shared/stage.js";
 import { load, save, session } from "./shared/storage.js";
@@ -21,31 +22,40 @@ import { setupScreen } from "./host/setup.js";
 import { topbar } from "./host/topbar.js";
 
 const HOSTED = "quizstream.hosted";
-const QUESTION = "quizstream.hosted.question";
+const PLACE = "quizstream.hosted.place";
 /** How long a notice stays, ms. */
 const NOTICE_MS = 6_000;
 
-let state = empty();
+const feed = new Feed({ storage: session, key: PLACE });
 /** @type {import("./host/setup.js").Created | null} */
 let hosted = load(session, HOSTED);
-/** @type {import("./shared/wire.js").Question | null} kept over a reload: a board does not carry the words */
-let rememberedQuestion = null;
+let state = (hosted && feed.restored(now(), Date.now())) || empty();
+/** Whether the present socket has us as the host. */
+let isSeated = false;
 let retryTimer = 0;
 let noticeTimer = 0;
 
 const stage = new Stage(byId("main"));
 const bar = topbar(byId("topbar"), askEnd);
 const connection = connectionBar(byId("connection"), () => link.wake(), null);
-const commands = new Commands((message) => (state.game ? link.send(message) : false), () => render());
+const commands = new Commands((message) => (isSeated ? link.send(message) : false), () => render());
 const link = new Link({
   url: socketUrl(location),
-  hello: () => (hosted ? { type: "host", token: hosted.host_token } : null),
+  hello,
   onMessage,
   onState,
 });
 
+function hello() {
+  if (!hosted) return null;
+  const cursor = state.game && feed.cursor;
+  return { type: "host", token: hosted.host_token, ...(cursor && { cursor }) };
+}
+
 function onState(linkState, code) {
-  connection.show(linkState, hosted !== null);
+  isSeated = false;
+  // The host is connected when its seat is given back, not when a socket opens.
+  connection.show(linkState === "open" ? "connecting" : linkState, hosted !== null);
   if (linkState !== "stopped" || code === 1000) return;
   forget();
   notice(code === 3500 ? "This quiz can no longer be hosted from here." : closeText(code));
@@ -54,20 +64,21 @@ function onState(linkState, code) {
 function onMessage(message) {
   if (message.type === "error") return onError(message);
   if (message.type === "done") return commands.done(message.id);
+  if (message.type === "hosting") feed.greeted(message, now());
+  if (!feed.takes(message, now())) return;
   state = fold(state, message, now());
-  if (message.type === "hosting") onHosting(message);
-  if (message.type === "question") save(session, QUESTION, { game: state.game?.game, question: state.question });
+  feed.keep(message, state, now(), Date.now());
+  if (message.type === "hosting") onHosting();
   if (message.type === "over") keepAwake(false);
   render();
   speak(message);
 }
 
-function onHosting(message) {
+function onHosting() {
+  isSeated = true;
   link.settled();
   connection.show("open", true);
   keepAwake(true);
-  const remembered = load(session, QUESTION);
-  if (!state.question && remembered?.game === message.game) rememberedQuestion = remembered.question;
   commands.resend();
 }
 
@@ -78,10 +89,11 @@ function onError(message) {
 
 /** The game is not there yet, or the store is busy: ask again on the same socket. */
 function retryHello(message) {
-  if (message.code !== "unavailable" || state.game) return false;
+  if (message.code !== "unavailable" || isSeated) return false;
   clearTimeout(retryTimer);
   retryTimer = setTimeout(() => {
-    if (hosted && !state.game) link.send({ type: "host", token: hosted.host_token });
+    const again = hello();
+    if (again && !isSeated) link.send(again);
   }, (message.retry_after_ms ?? 1_000) * (1 + Math.random() / 2));
   return true;
 }
@@ -111,9 +123,9 @@ function forget() {
   clearTimeout(retryTimer);
   keepAwake(false);
   commands.clear();
-  for (const key of [HOSTED, QUESTION]) session.removeItem(key);
+  session.removeItem(HOSTED);
+  feed.clear();
   hosted = null;
-  rememberedQuestion = null;
   state = empty();
   render();
 }
@@ -145,7 +157,7 @@ function makeScreen(name) {
     case "question":
       return questionScreen(state, () => commands.ask({ do: "close", question: state.question.question }));
     case "board":
-      return boardScreen(withQuestion(), { onNext: openNext, onEnd: () => commands.ask({ do: "end" }) });
+      return boardScreen(state, { onNext: openNext, onEnd: () => commands.ask({ do: "end" }) });
     default:
       return overScreen(state, forget);
   }
@@ -153,10 +165,6 @@ function makeScreen(name) {
 
 function openNext() {
   commands.ask({ do: "open", question: nextQuestion(state) });
-}
-
-function withQuestion() {
-  return { ...state, question: state.question ?? rememberedQuestion };
 }
 
 function render() {

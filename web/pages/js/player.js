@@ -3,6 +3,7 @@
 import { announce } from "./shared/announce.js";
 import { now } from "./shared/clock.js";
 import { byId } from "./shared/dom.js";
+import { Feed } from "./shared/feed.js";
 import { Link } from "./shared/link.js";
 import { Outbox } from "./shared/outbox.js";
 import { connectionBar } from "./shared/connection.js";
@@ -21,17 +22,20 @@ import { topbar } from "./player/topbar.js";
 
 const SEAT = "quizstream.seat";
 const ANSWER = "quizstream.answer";
-const QUESTION = "quizstream.question";
+const PLACE = "quizstream.place";
 /** How long a seat is offered again in this browser: as long as an untouched game lives, ms. */
 const SEAT_LIFE_MS = 4 * 3_600_000;
 
 /** @typedef {{pin: string, token: string, nickname: string, title: string, at: number}} Seat */
 
-let state = empty();
+const feed = new Feed({ storage: session, key: PLACE });
 /** @type {Seat | null} the seat that we have, or want back */
 let seat = seatOfThisTab();
+let state = (seat && feed.restored(now(), Date.now())) || empty();
 /** @type {{pin: string, nickname: string} | null} what we ask for while we have none */
 let wanted = null;
+/** Whether the present socket has given us the seat. */
+let isSeated = false;
 let resendTimer = 0;
 
 const stage = new Stage(byId("main"));
@@ -40,7 +44,7 @@ const connection = connectionBar(byId("connection"), () => link.wake(), leave);
 const outbox = new Outbox({
   storage: session,
   key: ANSWER,
-  send: (message) => link.send(message),
+  send: (message) => isSeated && link.send(message),
   onChange: () => render(),
 });
 const link = new Link({ url: socketUrl(location), hello, onMessage, onState });
@@ -53,12 +57,19 @@ function seatOfThisTab() {
 }
 
 function hello() {
-  if (seat) return { type: "resume", token: seat.token };
+  if (seat) return { type: "resume", token: seat.token, ...(cursor() && { cursor: cursor() }) };
   return wanted ? { type: "join", ...wanted } : null;
 }
 
+/** Where we stand; null where something is lacking that only a snapshot brings. */
+function cursor() {
+  return state.me && (!state.board || ownOutcome(state)) ? feed.cursor : null;
+}
+
 function onState(linkState, code) {
-  connection.show(linkState, seat !== null);
+  isSeated = false;
+  // Who has a seat is connected when it is given back, not when a socket opens.
+  connection.show(linkState === "open" && seat ? "connecting" : linkState, seat !== null);
   if (linkState !== "stopped" || code === 1000) return;
   const text = closeText(code);
   leave();
@@ -68,9 +79,12 @@ function onState(linkState, code) {
 function onMessage(message) {
   if (message.type === "error") return onError(message);
   if (message.type === "ack") return outbox.acked(message);
+  if (message.type === "taken") return outbox.taken(message);
+  if (message.type === "joined") feed.greeted(message, now());
+  if (!feed.takes(message, now())) return;
   state = fold(state, message, now());
+  feed.keep(message, state, now(), Date.now());
   if (message.type === "joined") onJoined(message);
-  if (message.type === "question") onQuestion(message);
   if (message.type === "closed" || message.type === "board") outbox.closed(message.question);
   if (message.type === "kicked") onKicked();
   if (message.type === "over") keepAwake(false);
@@ -79,6 +93,7 @@ function onMessage(message) {
 }
 
 function onJoined(message) {
+  isSeated = true;
   link.settled();
   connection.show("open", true);
   const pin = wanted?.pin ?? seat?.pin ?? "";
@@ -87,13 +102,7 @@ function onJoined(message) {
   save(session, SEAT, seat);
   save(local, SEAT, seat);
   keepAwake(true);
-  const remembered = load(session, QUESTION);
-  if (!state.question && remembered?.game === message.game) state.question = remembered.question;
-}
-
-function onQuestion(message) {
-  save(session, QUESTION, { game: state.me.game, question: state.question });
-  if (state.accepting) outbox.resend(state.me.game, message.question);
+  outbox.resend(message.game);
 }
 
 function onKicked() {
@@ -103,13 +112,13 @@ function onKicked() {
 
 function onError(message) {
   if (message.submission) return outbox.failed(message);
-  if (message.code === "unavailable" || (message.code === "rate_limited" && !state.me)) {
+  if (message.code === "unavailable" || (message.code === "rate_limited" && !isSeated)) {
     // The game or the log is not there yet: ask for the same again on the same socket.
     joinForm()?.refuse(message.code, errorText(message));
     clearTimeout(resendTimer);
     resendTimer = setTimeout(() => {
       const again = hello();
-      if (again && !state.me) link.send(again);
+      if (again && !isSeated) link.send(again);
     }, (message.retry_after_ms ?? 1_000) * (1 + Math.random() / 2));
     return;
   }
@@ -142,8 +151,9 @@ function leave() {
   link.stop();
   clearTimeout(resendTimer);
   keepAwake(false);
-  for (const key of [SEAT, QUESTION]) session.removeItem(key);
+  session.removeItem(SEAT);
   local.removeItem(SEAT);
+  feed.clear();
   seat = null;
   wanted = null;
   state = empty();
@@ -192,6 +202,7 @@ function render() {
   const isComingBack = name === "join" && seat !== null;
   const kept = state.me && state.question ? outbox.of(state.me.game, state.question.question) : null;
   bar.update(state);
+  connection.keeps(state.me !== null && outbox.isWaiting(state.me.game));
   const number = name === "board" ? state.board.question : state.question?.question;
   stage.show(isComingBack ? "back" : name, `${name}:${name === "lobby" ? "" : number}`, () =>
     isComingBack ? { element: document.createElement("section"), update() {} } : makeScreen(name));

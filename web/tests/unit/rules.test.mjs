@@ -12,8 +12,6 @@ import { fold as hostFold, empty as hostEmpty, screenOf as hostScreen } from "..
 import { numberFrom, optionOfKey } from "../../pages/js/player/controls.js";
 import { empty, fold, ownOutcome, screenOf } from "../../pages/js/player/fold.js";
 import { pinFrom } from "../../pages/js/player/join.js";
-import { BACKOFF_MS_MAX, BACKOFF_MS_MIN, backoffMs } from "../../pages/js/shared/link.js";
-import { Outbox } from "../../pages/js/shared/outbox.js";
 import { qr } from "../../pages/js/shared/qr.js";
 import { reconnects, submissionId } from "../../pages/js/shared/wire.js";
 import { errorText, ordinal } from "../../pages/js/shared/words.js";
@@ -32,14 +30,6 @@ test("a submission id is 63 bits of Crockford base32", () => {
 test("close codes split as the protocol says", () => {
   for (const code of [1001, 1006, 1011, 3001, 3008, 3012, 3013, 3499, 4000, 4499]) assert.ok(reconnects(code), `${code}`);
   for (const code of [1000, 1003, 1007, 1009, 3500, 3501, 3503, 3999, 4500, 4999]) assert.ok(!reconnects(code), `${code}`);
-});
-
-test("waits grow, stay bounded and differ", () => {
-  for (let tries = 0; tries < 50; tries += 1) {
-    const [least, most] = [backoffMs(tries, 0), backoffMs(tries, 1)];
-    assert.ok(least >= BACKOFF_MS_MIN / 2 && most <= BACKOFF_MS_MAX && least < most);
-    assert.ok(backoffMs(tries + 1, 0) >= least);
-  }
 });
 
 test("a PIN is taken from the address", () => {
@@ -123,69 +113,6 @@ test("the host's lobby gains and loses names, the newest first", () => {
   assert.equal(state.answered, 1);
   state = hostFold(state, BOARD, 0);
   assert.equal(hostScreen(state), "board");
-});
-
-/** An outbox with a socket that can be closed, and the clock in our hands. */
-function desk(t, stored = new Map()) {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const sent = [];
-  const wire = { isOpen: true };
-  const storage = { getItem: (key) => stored.get(key) ?? null, setItem: (key, value) => stored.set(key, value), removeItem: (key) => stored.delete(key) };
-  const send = (message) => wire.isOpen && sent.push(message) > 0;
-  const make = () => new Outbox({ storage, key: "k", send, onChange() {}, random: () => 0.5 });
-  return { sent, wire, make, tick: (ms) => t.mock.timers.tick(ms) };
-}
-
-test("an answer that the log did not take is sent again under the same id", (t) => {
-  const { sent, make, tick } = desk(t);
-  const outbox = make();
-  outbox.answer("G", 0, { picks: [1] });
-  outbox.answer("G", 0, { picks: [0] });
-  assert.equal(sent.length, 1, "one answer a question");
-  const { submission } = sent[0];
-  outbox.failed({ type: "error", code: "unavailable", submission, retry_after_ms: 400 });
-  assert.equal(outbox.of("G", 0)?.status, "retrying");
-  tick(499);
-  assert.equal(sent.length, 1);
-  tick(1);
-  assert.deepEqual(sent[1], sent[0]);
-  outbox.acked({ type: "ack", submission, receipt: "r", elapsed_ms: 5 });
-  tick(60_000);
-  assert.equal(sent.length, 2, "a receipt ends it");
-  assert.equal(outbox.of("G", 0)?.receipt, "r");
-});
-
-test("silence is answered by sending again", (t) => {
-  const { sent, make, tick } = desk(t);
-  make().answer("G", 0, { text: "x" });
-  tick(6_000);
-  assert.equal(sent.length, 2);
-  assert.equal(sent[0].submission, sent[1].submission);
-});
-
-test("an unacknowledged answer outlives a reload", (t) => {
-  const { sent, wire, make } = desk(t);
-  wire.isOpen = false;
-  make().answer("G", 3, { number: 2 });
-  wire.isOpen = true;
-  const later = make();
-  assert.equal(later.of("G", 3)?.status, "retrying");
-  assert.equal(later.of("H", 3), null);
-  later.resend("G", 4);
-  assert.equal(sent.length, 0);
-  later.resend("G", 3);
-  assert.equal(sent.length, 1);
-  later.closed(3);
-  assert.equal(later.of("G", 3)?.status, "closed");
-});
-
-test("an answer that does not fit may be given again", (t) => {
-  const { sent, make } = desk(t);
-  const outbox = make();
-  outbox.answer("G", 0, { text: "x" });
-  outbox.failed({ type: "error", code: "response_misfit", submission: sent[0].submission });
-  outbox.answer("G", 0, { text: "y" });
-  assert.notEqual(sent[0].submission, sent[1].submission);
 });
 
 test("a QR code is read back by another program", () => {

@@ -16,13 +16,14 @@ export const NAMES_MAX = 200;
  * @property {number} answered
  * @property {import("../shared/wire.js").Board | null} board
  * @property {import("../shared/wire.js").Over | null} over
+ * @property {boolean} stale a snapshot follows, and what is shown stays until it says otherwise
  */
 
 /** @returns {State} */
 export function empty() {
   return {
     game: null, players: 0, connected: 0, lobby: [], question: null, endsAt: 0, accepting: false,
-    stopped: "", answered: 0, board: null, over: null,
+    stopped: "", answered: 0, board: null, over: null, stale: false,
   };
 }
 
@@ -39,7 +40,7 @@ export function fold(state, message, nowMs) {
     case "lobby":
       return lobby(state, message);
     case "question":
-      return question(state, message, nowMs);
+      return question(rebased(state, message.question), message, nowMs);
     case "counted":
       if (message.question !== state.question?.question) return state;
       return { ...state, answered: message.answered, players: message.players };
@@ -47,7 +48,7 @@ export function fold(state, message, nowMs) {
       if (message.question !== state.question?.question) return state;
       return { ...state, accepting: false, stopped: message.reason };
     case "board":
-      return { ...state, board: message, accepting: false };
+      return { ...rebased(state, message.question), board: message, accepting: false };
     case "over":
       return { ...state, over: message, accepting: false };
     default:
@@ -58,7 +59,20 @@ export function fold(state, message, nowMs) {
 function hosting(state, message) {
   const { game, pin, title, questions, players } = message;
   const before = state.game?.game === game ? state : empty();
-  return { ...before, game: { game, pin, title, questions }, players, lobby: [...message.lobby].reverse() };
+  const names = [...message.lobby].reverse();
+  return { ...before, game: { game, pin, title, questions }, players, lobby: names, stale: !message.recovered };
+}
+
+/**
+ * What a snapshot's question or board builds on. Of the same question, its words and what was
+ * counted stay.
+ */
+function rebased(state, asked) {
+  if (!state.stale) return state;
+  const { game, players, connected, lobby } = state;
+  const isSame = state.question?.question === asked && (state.board === null || state.board.question === asked);
+  const { question, answered } = isSame ? state : empty();
+  return { ...empty(), game, players, connected, lobby, question, answered };
 }
 
 function lobby(state, { players, connected, joined, left }) {

@@ -16,6 +16,7 @@ export const NAMES_MAX = 24;
  * @property {import("../shared/wire.js").Board | null} board
  * @property {import("../shared/wire.js").Outcome | null} outcome the newest
  * @property {import("../shared/wire.js").Over | null} over
+ * @property {boolean} stale a snapshot follows, and what is shown stays until its first message
  */
 
 /** @returns {State} nobody is in any game */
@@ -30,6 +31,7 @@ export function empty() {
     board: null,
     outcome: null,
     over: null,
+    stale: false,
   };
 }
 
@@ -43,14 +45,17 @@ export function fold(state, message, nowMs) {
   switch (message.type) {
     case "joined":
       return joined(state, message);
-    case "lobby":
-      return { ...state, players: message.players, names: newest(state.names, message.joined) };
+    case "lobby": {
+      // A player's snapshot begins with the lobby only where nothing has been asked.
+      const before = rebased(state);
+      return { ...before, players: message.players, names: newest(before.names, message.joined) };
+    }
     case "question":
-      return question(state, message, nowMs);
+      return question(rebased(state), message, nowMs);
     case "closed":
       return message.question === state.question?.question ? { ...state, accepting: false } : state;
     case "board":
-      return { ...state, board: message, players: message.players, accepting: false };
+      return { ...rebased(state, message.question), board: message, players: message.players, accepting: false };
     case "outcome":
       return { ...state, outcome: message };
     case "over":
@@ -63,9 +68,20 @@ export function fold(state, message, nowMs) {
 function joined(state, message) {
   const { game, player, nickname, title, questions, players } = message;
   const me = { game, player, nickname, title, questions };
-  // A fresh socket to the same game: what is shown stays until the greeting says otherwise.
+  // A fresh socket to the same game: what is shown stays until what follows says otherwise.
   const before = state.me?.game === game && state.me?.player === player ? state : empty();
-  return { ...before, me, players };
+  return { ...before, me, players, stale: !message.recovered };
+}
+
+/**
+ * What a snapshot's first message builds on. The words of question `asked` are kept, since a board
+ * does not carry them.
+ */
+function rebased(state, asked = -1) {
+  if (!state.stale) return state;
+  const { me, players, names } = state;
+  const question = state.question?.question === asked ? state.question : null;
+  return { ...empty(), me, players, names, question };
 }
 
 function newest(names, joined) {

@@ -4,6 +4,7 @@ import { countdown } from "../shared/clock.js";
 import { fill, h } from "../shared/dom.js";
 import { sign } from "../shared/shapes.js";
 import { TASKS, count, errorText } from "../shared/words.js";
+import { isOpen } from "../shared/outbox.js";
 import { controlFor } from "./controls.js";
 
 /**
@@ -67,7 +68,7 @@ function fateOf(kept, state) {
     case "sending":
       return [spinner(), "Sending …"];
     case "retrying":
-      return [spinner(), "Not through yet. Sending it again …"];
+      return [spinner(), "Your answer is kept and will be sent."];
     case "received":
       return [sign("check"), h("span", {}, h("strong", {}, "Received"), ` after ${seconds(kept.elapsed_ms)}. ${waitingFor(state.players - 1)}`)];
     case "closed":
@@ -110,5 +111,7 @@ export function closedScreen(first) {
 
 function closingWords(kept) {
   if (!kept) return "You gave no answer to this one.";
-  return kept.status === "received" ? "Your answer is in." : "Your answer may not have made it. The board will tell.";
+  if (kept.status === "received") return "Your answer is in.";
+  if (isOpen(kept)) return "Your answer is kept. Asking whether it was in time …";
+  return kept.sent ? "Your answer may not have made it. The board will tell." : "Your answer could not be sent in time.";
 }

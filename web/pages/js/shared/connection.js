@@ -2,8 +2,8 @@
 
 import { fill, h } from "./dom.js";
 
-/** How long a connection may take before anybody is told, ms. */
-const PATIENCE_MS = 1_200;
+/** How long there may be no connection before anybody is told, ms: most come back sooner. */
+const PATIENCE_MS = 700;
 
 /**
  * @param {HTMLElement} element a status region
@@ -12,30 +12,52 @@ const PATIENCE_MS = 1_200;
  */
 export function connectionBar(element, onRetry, onLeave) {
   let timer = 0;
-  const draw = (text, actions) => {
-    element.dataset.state = text ? "trouble" : "fine";
-    fill(element, text ? [h("span", { class: "spinner", "aria-hidden": "true" }), h("span", { class: "text" }, text), ...actions] : []);
-  };
-  const actions = () => [
+  let isTrouble = false;
+  let isSeated = false;
+  let isKept = false;
+  const actions = [
     h("button", { class: "link", type: "button", onclick: onRetry }, "Try now"),
     onLeave && h("button", { class: "link", type: "button", onclick: onLeave }, "Leave"),
   ];
+  const draw = () => {
+    element.dataset.state = isTrouble ? "trouble" : "fine";
+    const text = h("span", { class: "text" }, words(isSeated, isKept));
+    fill(element, isTrouble ? [h("span", { class: "spinner", "aria-hidden": "true" }), text, ...(isSeated ? actions : [])] : []);
+  };
+  const tell = () => {
+    isTrouble = true;
+    draw();
+  };
   return {
     /**
      * @param {import("./link.js").LinkState} state
-     * @param {boolean} isSeated
+     * @param {boolean} seated whether there is a seat to come back to
      */
-    show(state, isSeated) {
+    show(state, seated) {
       document.body.dataset.connection = state;
-      clearTimeout(timer);
+      isSeated = seated;
       if (state === "open" || state === "stopped") {
-        draw("", []);
-      } else if (state === "waiting") {
-        const text = navigator.onLine ? "Connection lost. Coming back …" : "You are offline. Waiting for the network …";
-        draw(text, isSeated ? actions() : []);
-      } else if (element.dataset.state !== "trouble") {
-        timer = setTimeout(() => draw("Connecting …", []), PATIENCE_MS);
+        clearTimeout(timer);
+        timer = 0;
+        isTrouble = false;
+        draw();
+      } else if (isTrouble || !navigator.onLine) {
+        tell();
+      } else {
+        timer ||= setTimeout(tell, PATIENCE_MS);
       }
     },
+    /** Whether there is an answer that waits for the connection. @param {boolean} kept */
+    keeps(kept) {
+      if (isKept === kept) return;
+      isKept = kept;
+      if (isTrouble) draw();
+    },
   };
+}
+
+function words(isSeated, isKept) {
+  const kept = isKept ? " Your answer is kept and will be sent." : "";
+  if (!navigator.onLine) return `You are offline. Waiting for the network …${kept}`;
+  return isSeated ? `Reconnecting …${kept}` : "Connecting …";
 }

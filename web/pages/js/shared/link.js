@@ -2,27 +2,42 @@
 
 import { SUBPROTOCOL, reconnects } from "./wire.js";
 
-/** The first wait before a new try, ms; doubles with each. */
+/** The most that the first wait before a new try may be, ms; it doubles with each. */
 export const BACKOFF_MS_MIN = 400;
-/** The longest wait before a new try, ms. */
+/** The most that any wait may be, before what the edge asks for is added, ms. */
 export const BACKOFF_MS_MAX = 15_000;
+/** The longest wait that an edge may ask for, ms. */
+export const HINT_MS_MAX = 60_000;
 /** How long a socket may take to open, ms. */
 const OPEN_WAIT_MS = 8_000;
-/** Between two looks whether the other side still answers, ms. */
-const PROBE_INTERVAL_MS = 20_000;
-/** How long it may take to answer, ms. */
-const PROBE_WAIT_MS = 5_000;
+/** Between two looks whether the other side still lives, ms. */
+export const LOOK_INTERVAL_MS = 1_000;
+/** After so much silence it is asked, ms. */
+export const PING_AFTER_MS = 4_000;
+/** So long after that it is taken for dead, ms: after 10 s of silence in all. */
+export const PONG_WAIT_MS = 6_000;
 
 /**
- * How long to wait before try number `tries` (from 0): doubled each time, and anything from half
- * of that to all of it, so that a room which lost its edge does not come back in one instant.
+ * How long to wait before try number `tries` (from 0): anything from nothing to the whole of a
+ * bound that doubles, so that a room which lost its edge does not come back in one instant; and
+ * never less than what the edge asks for.
  * @param {number} tries
  * @param {number} random 0 to 1
+ * @param {number} [hintMs]
  * @returns {number} ms
  */
-export function backoffMs(tries, random) {
-  const full = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(tries, 10));
-  return Math.round(full * (0.5 + random / 2));
+export function backoffMs(tries, random, hintMs = 0) {
+  const bound = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(tries, 10));
+  return Math.round(Math.min(hintMs, HINT_MS_MAX) + bound * random);
+}
+
+/**
+ * The wait that a close reason names: the number before `ms`.
+ * @param {string} reason
+ * @returns {number} ms, 0 when it names none
+ */
+export function hintOf(reason) {
+  return Number(/(\d{1,9}) ?ms/.exec(reason)?.[1] ?? 0);
 }
 
 /**
@@ -35,9 +50,11 @@ export class Link {
   #tries = 0;
   #timer = 0;
   #opening = 0;
-  #probe = 0;
   #running = false;
   #heardAt = 0;
+  /** When the other side was asked and how long it may take; 0 when it has been heard since. */
+  #askedAt = 0;
+  #patienceMs = 0;
 
   /**
    * @param {object} options
@@ -45,17 +62,21 @@ export class Link {
    * @param {() => object | null} options.hello what to say first on a fresh socket
    * @param {(message: import("./wire.js").Message) => void} options.onMessage
    * @param {(state: LinkState, code: number) => void} options.onState
+   * @param {() => number} [options.clock] monotonic ms
+   * @param {() => number} [options.random]
    */
-  constructor({ url, hello, onMessage, onState }) {
+  constructor({ url, hello, onMessage, onState, clock = () => performance.now(), random = Math.random }) {
     this.url = url;
     this.hello = hello;
     this.onMessage = onMessage;
     this.onState = onState;
-    setInterval(() => this.#look(PROBE_WAIT_MS), PROBE_INTERVAL_MS);
+    this.clock = clock;
+    this.random = random;
+    setInterval(() => this.#look(), LOOK_INTERVAL_MS);
     document.addEventListener("visibilitychange", () => document.hidden || this.wake());
     addEventListener("pageshow", () => this.wake());
     addEventListener("online", () => this.wake());
-    addEventListener("offline", () => this.#look(1_000));
+    addEventListener("offline", () => this.#ask(1_000));
   }
 
   /** Whether the socket is open. */
@@ -101,7 +122,7 @@ export class Link {
       clearTimeout(this.#timer);
       this.#open();
     } else {
-      this.#look(2_500);
+      this.#ask(2_500);
     }
   }
 
@@ -110,23 +131,23 @@ export class Link {
     this.onState("connecting", 0);
     const socket = new WebSocket(this.url, SUBPROTOCOL);
     this.#socket = socket;
-    this.#opening = setTimeout(() => this.#lost(socket, 1006), OPEN_WAIT_MS);
+    this.#opening = setTimeout(() => this.#lost(socket, 1006, ""), OPEN_WAIT_MS);
     socket.onopen = () => {
       clearTimeout(this.#opening);
-      this.#heardAt = Date.now();
+      this.#heard();
       this.onState("open", 0);
       const hello = this.hello();
       if (hello) this.send(hello);
     };
     socket.onmessage = (event) => {
-      this.#heardAt = Date.now();
+      this.#heard();
       const message = read(event.data);
       if (message) this.onMessage(message);
     };
-    socket.onclose = (event) => this.#lost(socket, event.code);
+    socket.onclose = (event) => this.#lost(socket, event.code, event.reason);
   }
 
-  #lost(socket, code) {
+  #lost(socket, code, reason) {
     if (socket !== this.#socket) return;
     this.#drop();
     if (!this.#running) return;
@@ -136,13 +157,14 @@ export class Link {
       return;
     }
     this.onState("waiting", code);
-    this.#timer = setTimeout(() => this.#open(), backoffMs(this.#tries, Math.random()));
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), backoffMs(this.#tries, this.random(), hintOf(reason)));
     this.#tries += 1;
   }
 
   #drop() {
     clearTimeout(this.#opening);
-    clearTimeout(this.#probe);
+    this.#askedAt = 0;
     const socket = this.#socket;
     this.#socket = null;
     if (!socket) return;
@@ -150,15 +172,29 @@ export class Link {
     socket.close();
   }
 
+  #heard() {
+    this.#heardAt = this.clock();
+    this.#askedAt = 0;
+  }
+
   /** A socket can be dead without knowing, above all after sleep: ask, and give up on silence. */
-  #look(waitMs) {
+  #ask(patienceMs) {
+    if (!this.send({ type: "ping" })) return;
+    this.#askedAt = this.clock();
+    this.#patienceMs = patienceMs;
+    // A page in the background looks seldom, and one in front soon enough.
+    setTimeout(() => this.#look(), patienceMs);
+  }
+
+  #look() {
     const socket = this.#socket;
-    if (!socket || !this.send({ type: "ping" })) return;
-    const askedAt = Date.now();
-    clearTimeout(this.#probe);
-    this.#probe = setTimeout(() => {
-      if (this.#heardAt < askedAt) this.#lost(socket, 1006);
-    }, waitMs);
+    if (!socket || !this.isOpen) return;
+    const nowMs = this.clock();
+    if (this.#askedAt) {
+      if (nowMs - this.#askedAt >= this.#patienceMs) this.#lost(socket, 1006, "");
+    } else if (nowMs - this.#heardAt >= PING_AFTER_MS) {
+      this.#ask(PONG_WAIT_MS);
+    }
   }
 }
 

@@ -6,12 +6,16 @@ import { submissionId } from "./wire.js";
 export const ACK_WAIT_MS = 6_000;
 /** When to try again if the edge does not say, ms. */
 const RETRY_MS = 500;
+/** When to try again with an edge that does not know the question yet, ms. */
+const UNKNOWN_RETRY_MS = 1_000;
 
 /**
  * @typedef {"sending" | "retrying" | "received" | "closed" | "refused"} AnswerStatus
  * @typedef {{game: string, question: number, submission: string,
- *   response: import("./wire.js").Response, status: AnswerStatus, receipt?: string,
- *   elapsed_ms?: number, code?: string}} Kept
+ *   response: import("./wire.js").Response, status: AnswerStatus, proof?: string, receipt?: string,
+ *   elapsed_ms?: number, code?: string, sent?: boolean, late?: boolean}} Kept
+ * `proof` is an edge's statement of when it took the answer: with it, another edge times the answer
+ * from then. `late`: the question takes no more answers, and we still ask whether this one is in.
  */
 
 export class Outbox {
@@ -47,6 +51,11 @@ export class Outbox {
     return kept && kept.game === game && kept.question === question ? kept : null;
   }
 
+  /** Whether there is an answer without a last word. @param {string} game */
+  isWaiting(game) {
+    return this.#kept !== null && this.#kept.game === game && isOpen(this.#kept);
+  }
+
   /**
    * Answers a question. There is one answer a question: another one is not taken, unless the
    * first was refused for what it says.
@@ -61,16 +70,27 @@ export class Outbox {
     this.#send();
   }
 
-  /** The question is before us on a fresh socket: send what has no receipt yet. */
-  resend(game, question) {
-    const kept = this.of(game, question);
-    if (kept && isOpen(kept)) this.#send();
+  /** We are back in the game on a fresh socket: send what has no last word yet, to whatever question. */
+  resend(game) {
+    const kept = this.#kept;
+    if (kept && kept.game === game && isOpen(kept)) this.#send();
   }
 
-  /** The question takes no more answers. What has no receipt may be in the log all the same. */
+  /**
+   * The question takes no more answers. What left and has no receipt may be in the log all the
+   * same: it is asked after until an edge says so. What has not left never will.
+   */
   closed(question) {
     const kept = this.#kept;
-    if (kept && kept.question <= question && isOpen(kept)) this.#settle({ ...kept, status: "closed" });
+    if (!kept || kept.question > question || !isOpen(kept) || kept.late) return;
+    if (kept.sent) this.#keep({ ...kept, late: true });
+    else this.#settle({ ...kept, status: "closed" });
+  }
+
+  /** @param {import("./wire.js").Message} message a `taken` */
+  taken(message) {
+    const kept = this.#kept;
+    if (kept && kept.submission === message.submission) this.#keep({ ...kept, proof: message.proof });
   }
 
   /** @param {import("./wire.js").Message} message an `ack` */
@@ -86,13 +106,14 @@ export class Outbox {
     if (!kept || kept.submission !== message.submission || !isOpen(kept)) return;
     const { code } = message;
     if (code === "unavailable" || code === "rate_limited") {
-      this.#keep({ ...kept, status: "retrying", code });
+      this.#keep({ ...kept, status: "retrying", code, proof: message.proof ?? kept.proof });
       this.#sendIn((message.retry_after_ms ?? RETRY_MS) * (1 + this.random() / 2));
     } else if (code === "question_closed" || code === "game_over") {
       this.#settle({ ...kept, status: "closed", code });
     } else if (code === "not_joined" || code === "question_unknown") {
-      // The seat or the question is not there yet: `resend` follows when it is.
+      // The seat or the question is not there yet: `resend` follows when we have the seat.
       this.#keep({ ...kept, status: "retrying", code });
+      this.#sendIn(UNKNOWN_RETRY_MS);
     } else {
       this.#settle({ ...kept, status: "refused", code });
     }
@@ -108,10 +129,11 @@ export class Outbox {
   #send() {
     const kept = this.#kept;
     if (!kept || !isOpen(kept)) return;
-    const { question, submission, response } = kept;
-    const sent = this.sendFrame({ type: "answer", question, submission, ...response });
-    if (sent) this.#sendIn(ACK_WAIT_MS);
-    else this.#keep({ ...kept, status: "retrying" });
+    const { question, submission, response, proof } = kept;
+    const sent = this.sendFrame({ type: "answer", question, submission, ...response, ...(proof && { proof }) });
+    if (!sent) return this.#keep({ ...kept, status: "retrying" });
+    if (!kept.sent) this.#keep({ ...kept, sent: true });
+    this.#sendIn(ACK_WAIT_MS);
   }
 
   #sendIn(ms) {
@@ -134,7 +156,7 @@ export class Outbox {
 }
 
 /** Whether the answer has neither a receipt nor a refusal. @param {Kept} kept */
-function isOpen(kept) {
+export function isOpen(kept) {
   return kept.status === "sending" || kept.status === "retrying";
 }
 
