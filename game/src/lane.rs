@@ -23,7 +23,7 @@ mod open;
 mod players;
 
 use quiz_schemas::events::{AnswerSubmitted, AnswersBody, LaneClosed, LaneCounts, LaneOpened, LaneScored, Verdict};
-use quiz_schemas::{PlayerId, QuestionNo, SubmissionId};
+use quiz_schemas::{PlayerId, QuestionNo, SubmissionId, submission_digest};
 use serde::{Deserialize, Serialize};
 
 use open::{Given, OpenQuestion};
@@ -219,14 +219,14 @@ impl Lane {
             return self.answer_open(answer);
         }
         if self.closed != Some(answer.question) {
-            return self.count_elsewhere();
+            return self.count_elsewhere(answer);
         }
         let player = self.players.entry(answer.player).or_default();
         let tally = if player.has_answered(answer.question) { Tally::Duplicate } else { Tally::Late };
         if let Tally::Late = tally {
             player.last = Some((answer.question, answer.submission));
         }
-        count(&mut self.closed_counts, tally);
+        count(&mut self.closed_counts, tally, answer);
         LaneEffect::Counted(self.closed)
     }
 
@@ -235,11 +235,11 @@ impl Lane {
         let open = self.open.as_mut().expect("the caller saw it open");
         let player = self.players.get_mut(&answer.player);
         if player.as_ref().is_some_and(|player| player.given.is_some()) {
-            count(&mut open.counts, Tally::Duplicate);
+            count(&mut open.counts, Tally::Duplicate, answer);
             return LaneEffect::Counted(Some(open.question));
         }
         let Some(given) = open.judge(answer, player.as_ref().map_or(0, |player| player.streak)) else {
-            count(&mut open.counts, Tally::Refused);
+            count(&mut open.counts, Tally::Refused, answer);
             return LaneEffect::Counted(Some(open.question));
         };
         let Given { verdict, points, elapsed_us, .. } = given;
@@ -250,20 +250,20 @@ impl Lane {
             }
         }
         if verdict == Verdict::Late {
-            count(&mut open.counts, Tally::Late);
+            count(&mut open.counts, Tally::Late, answer);
             return LaneEffect::Counted(Some(open.question));
         }
-        count(&mut open.counts, Tally::Scored);
+        count(&mut open.counts, Tally::Scored, answer);
         LaneEffect::Scored(AnswerScored { verdict, points, elapsed_us })
     }
 
     /// An answer to a question that is neither open nor closed last.
-    fn count_elsewhere(&mut self) -> LaneEffect {
+    fn count_elsewhere(&mut self, answer: &AnswerSubmitted) -> LaneEffect {
         if let Some(open) = &mut self.open {
-            count(&mut open.counts, Tally::Refused);
+            count(&mut open.counts, Tally::Refused, answer);
             return LaneEffect::Counted(Some(open.question));
         }
-        count(&mut self.closed_counts, Tally::Refused);
+        count(&mut self.closed_counts, Tally::Refused, answer);
         LaneEffect::Counted(self.closed)
     }
 
@@ -302,8 +302,9 @@ impl Lane {
     }
 }
 
-fn count(counts: &mut LaneCounts, tally: Tally) {
+fn count(counts: &mut LaneCounts, tally: Tally, answer: &AnswerSubmitted) {
     counts.received += 1;
+    counts.digest = counts.digest.wrapping_add(submission_digest(answer.player, answer.submission));
     match tally {
         Tally::Scored => counts.scored += 1,
         Tally::Duplicate => counts.duplicate += 1,

@@ -52,7 +52,7 @@ impl Bench {
     fn begin(lanes: u16) -> Self {
         let mut bench = Self::new();
         bench.session(created(lanes));
-        let player = PlayerAdmitted { player: PlayerId::from_bits(5), nickname: "Ada".into(), lane: 0 };
+        let player = PlayerAdmitted { player: PlayerId::from_bits(5), nickname: "Ada".into(), lane: 0, edge: None };
         bench.session(JoinsDecided { admitted: vec![player], refused: vec![] });
         bench.session(QuestionOpened { question: 0, deadline_us: 9 });
         bench

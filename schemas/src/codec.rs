@@ -200,6 +200,8 @@ impl Codec {
             AnyEvent::Scores(record) => self.encode(record),
             AnyEvent::Results(record) => self.encode(record),
             AnyEvent::Quizzes(record) => self.encode(record),
+            AnyEvent::Tallies(record) => self.encode(record),
+            AnyEvent::Ledger(record) => self.encode(record),
         }
     }
 
@@ -245,6 +247,8 @@ impl Codec {
             Topic::Scores => AnyEvent::Scores(self.decode(value)?),
             Topic::Results => AnyEvent::Results(self.decode(value)?),
             Topic::Quizzes => AnyEvent::Quizzes(self.decode(value)?),
+            Topic::Tallies => AnyEvent::Tallies(self.decode(value)?),
+            Topic::Ledger => AnyEvent::Ledger(self.decode(value)?),
         })
     }
 }

@@ -8,27 +8,35 @@
 mod answers;
 mod commands;
 mod joins;
+mod ledger;
 mod quizzes;
 mod results;
 mod scores;
 mod sessions;
+mod tallies;
 
 pub use answers::{AnswerSubmitted, AnswersBody, AnswersRecord, LaneClosed, LaneOpened};
 pub use commands::{
     CloseQuestion, CommandsBody, CommandsRecord, CreateGame, EndGame, GameSettings, KickPlayer, OpenQuestion,
 };
 pub use joins::{JoinRequested, JoinsBody, JoinsRecord, PlayerConnected, PlayerDisconnected};
+pub use ledger::{
+    EdgeTotals, Imbalance, LEDGER_SUSPECTS_MAX, LaneTotals, LedgerBody, LedgerRecord, LedgerState, QuestionLedger,
+    Suspect,
+};
 pub use quizzes::QuizzesRecord;
 pub use results::{
     AnswersCounted, BoardPublished, BoardRow, CommandRefused, GameEnded, GameOpened, LobbyChanged, LobbyPlayer,
     Outcome, OutcomesPublished, QuestionShown, QuestionStopped, QuestionView, ResultsBody, ResultsRecord,
 };
-pub use scores::{LaneCounted, LaneCounts, LaneScored, PlayerScore, ScoresBody, ScoresRecord, Verdict};
+pub use scores::{LaneCounted, LaneCounts, LaneScored, LaneStored, PlayerScore, ScoresBody, ScoresRecord, Verdict};
 pub use sessions::{
     Cause, CommandRejected, CommandRejection, GameCreated, GameOver, JoinRefusal, JoinsDecided, OpenDeferred,
     OverReason, PlayerAdmitted, PlayerKicked, PresenceChanged, QuestionClosed, QuestionOpened, QuestionSettled,
     QuestionStopping, RefusalReason, SessionsBody, SessionsRecord, StopReason,
 };
+
+pub use tallies::{EdgeTallied, SubmissionList, TALLY_SUBMISSIONS_MAX, TalliesBody, TalliesRecord};
 
 use crate::ids::{GameId, LaneKey};
 use crate::topic::Topic;
@@ -127,6 +135,8 @@ pub enum AnyEvent {
     Scores(ScoresRecord),
     Results(ResultsRecord),
     Quizzes(QuizzesRecord),
+    Tallies(TalliesRecord),
+    Ledger(LedgerRecord),
 }
 
 macro_rules! any_from {
@@ -163,5 +173,7 @@ any_from!(
     Answers(AnswersRecord),
     Scores(ScoresRecord),
     Results(ResultsRecord),
-    Quizzes(QuizzesRecord)
+    Quizzes(QuizzesRecord),
+    Tallies(TalliesRecord),
+    Ledger(LedgerRecord)
 );

@@ -69,6 +69,16 @@ fn decode(text: &str) -> Result<u64, IdError> {
     Ok(value)
 }
 
+/// A submission's share in a digest of many: splitmix64 over the player and the submission, so that sums of
+/// different sets differ.
+#[must_use]
+pub fn submission_digest(player: PlayerId, submission: SubmissionId) -> i64 {
+    let mut mixed = submission.bits() ^ player.bits().rotate_left(32);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)).cast_signed()
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -13,5 +13,5 @@ pub mod topic;
 
 pub use codec::{Codec, DecodeError, EncodeError, SchemaId};
 pub use events::{AnyEvent, Event};
-pub use ids::{EdgeId, GameId, LaneKey, LaneNo, Pin, PlayerId, Position, QuestionNo, SubmissionId};
+pub use ids::{EdgeId, GameId, LaneKey, LaneNo, Pin, PlayerId, Position, QuestionNo, SubmissionId, submission_digest};
 pub use topic::{Cleanup, Topic, TopicSpec};

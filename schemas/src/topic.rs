@@ -58,6 +58,10 @@ pub enum Topic {
     Results,
     /// Published quiz versions.
     Quizzes,
+    /// What each edge did with the answers to a question. Edge → ledger.
+    Tallies,
+    /// The books of each question. Ledger → whoever audits.
+    Ledger,
 }
 
 /// Partitions of the topics keyed by game. They are co-partitioned: partition `p` of each holds
@@ -94,11 +98,22 @@ static ANSWERS: TopicSpec = spec!("quiz.answers.v1", Lane, LANE_PARTITIONS, Clea
 static SCORES: TopicSpec = spec!("quiz.scores.v1", Game, GAME_PARTITIONS, Cleanup::DeleteAfterDays(30));
 static RESULTS: TopicSpec = spec!("quiz.results.v1", Game, GAME_PARTITIONS, Cleanup::DeleteAfterDays(2));
 static QUIZZES: TopicSpec = spec!("quiz.quizzes.v1", Quiz, GAME_PARTITIONS, Cleanup::Compact);
+static TALLIES: TopicSpec = spec!("quiz.tallies.v1", Game, GAME_PARTITIONS, Cleanup::DeleteAfterDays(30));
+static LEDGER: TopicSpec = spec!("quiz.ledger.v1", Game, GAME_PARTITIONS, Cleanup::DeleteAfterDays(30));
 
 impl Topic {
     /// All topics, in the order of the table in the architecture page.
-    pub const ALL: [Topic; 7] =
-        [Topic::Commands, Topic::Joins, Topic::Sessions, Topic::Answers, Topic::Scores, Topic::Results, Topic::Quizzes];
+    pub const ALL: [Topic; 9] = [
+        Topic::Commands,
+        Topic::Joins,
+        Topic::Sessions,
+        Topic::Answers,
+        Topic::Scores,
+        Topic::Results,
+        Topic::Quizzes,
+        Topic::Tallies,
+        Topic::Ledger,
+    ];
 
     /// The topic's row.
     #[must_use]
@@ -111,6 +126,8 @@ impl Topic {
             Topic::Scores => &SCORES,
             Topic::Results => &RESULTS,
             Topic::Quizzes => &QUIZZES,
+            Topic::Tallies => &TALLIES,
+            Topic::Ledger => &LEDGER,
         }
     }
 

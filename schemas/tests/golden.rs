@@ -73,6 +73,8 @@ fn json(event: &AnyEvent) -> Value {
         AnyEvent::Scores(record) => serde_json::to_value(record),
         AnyEvent::Results(record) => serde_json::to_value(record),
         AnyEvent::Quizzes(record) => serde_json::to_value(record),
+        AnyEvent::Tallies(record) => serde_json::to_value(record),
+        AnyEvent::Ledger(record) => serde_json::to_value(record),
     };
     value.expect("json")
 }

@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use quiz_schemas::{GameId, LaneKey, PlayerId, QuestionNo};
 
-use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, StandingsDoc, ViewDoc, Write};
+use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, LedgerDoc, StandingsDoc, ViewDoc, Write};
 use crate::{StoreError, WRITES_MAX};
 
 /// What a call of `Store::write` comes down to. No document occurs twice, so the writes may be made
@@ -18,6 +18,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) views: Vec<&'a ViewDoc>,
     pub(crate) boards: Vec<&'a BoardDoc>,
     pub(crate) standings: Vec<&'a StandingsDoc>,
+    pub(crate) ledgers: Vec<&'a LedgerDoc>,
     /// Answers left out because the call holds the same one before.
     pub(crate) answers_repeated: u64,
 }
@@ -38,6 +39,7 @@ impl<'a> Batch<'a> {
         let mut views: Slots<GameId> = Slots::new();
         let mut boards: Slots<(GameId, QuestionNo)> = Slots::new();
         let mut standings: Slots<LaneKey> = Slots::new();
+        let mut ledgers: Slots<(GameId, QuestionNo)> = Slots::new();
         for write in writes {
             match write {
                 Write::Answer(doc) => {
@@ -57,6 +59,10 @@ impl<'a> Batch<'a> {
                 }
                 Write::Standings(doc) => {
                     standings.place(&mut batch.standings, doc.lane, doc, |old| doc.question > old.question);
+                }
+                Write::Ledger(doc) => {
+                    let newer = |old: &LedgerDoc| doc.ledger.version > old.ledger.version;
+                    ledgers.place(&mut batch.ledgers, (doc.game, doc.question), doc, newer);
                 }
             }
         }
@@ -110,12 +116,13 @@ mod tests {
             1 => Write::Lane(sample.lane_doc(lane, i64::from(version), 1)),
             2 => Write::View(Box::new(sample.view_doc(game, i64::from(version)))),
             3 => Write::Board(sample.board_doc(game, question)),
-            _ => Write::Standings(sample.standings_doc(lane, question, 1)),
+            4 => Write::Standings(sample.standings_doc(lane, question, 1)),
+            _ => Write::Ledger(sample.ledger_doc(game, 1, i32::from(version))),
         }
     }
 
     fn writes() -> impl Strategy<Value = Vec<Write>> {
-        let write = (0..5u8, 0..4u8, 0..4u8, any::<u64>());
+        let write = (0..6u8, 0..4u8, 0..4u8, any::<u64>());
         prop::collection::vec(
             write.prop_map(|(kind, key, version, content)| random_write(kind, key, version, content)),
             0..40,
@@ -129,6 +136,7 @@ mod tests {
         left.extend(batch.views.iter().map(|&doc| Write::View(Box::new(doc.clone()))));
         left.extend(batch.boards.iter().map(|&doc| Write::Board(doc.clone())));
         left.extend(batch.standings.iter().map(|&doc| Write::Standings(doc.clone())));
+        left.extend(batch.ledgers.iter().map(|&doc| Write::Ledger(doc.clone())));
         let turn = turn % left.len().max(1);
         left.rotate_left(turn);
         left

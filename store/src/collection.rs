@@ -17,17 +17,20 @@ pub enum Collection {
     Standings,
     /// Reserved PINs.
     Pins,
+    /// The books, one document for each question of a game.
+    Ledgers,
 }
 
 impl Collection {
     /// All of them.
-    pub const ALL: [Collection; 6] = [
+    pub const ALL: [Collection; 7] = [
         Collection::Answers,
         Collection::Lanes,
         Collection::Views,
         Collection::Boards,
         Collection::Standings,
         Collection::Pins,
+        Collection::Ledgers,
     ];
 
     /// Its name in the database, in the file and in metrics.
@@ -40,6 +43,7 @@ impl Collection {
             Collection::Boards => "boards",
             Collection::Standings => "standings",
             Collection::Pins => "pins",
+            Collection::Ledgers => "ledgers",
         }
     }
 }

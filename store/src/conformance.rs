@@ -34,6 +34,7 @@ const CASES: &[(&str, Case)] = cases![
     cases::older_standings_do_not_replace_newer_ones,
     cases::of_writers_at_once_the_newest_wins,
     cases::a_board_is_replaced,
+    cases::older_books_do_not_replace_newer_ones,
     cases::one_call_may_repeat_a_document,
     cases::a_call_is_bounded,
     cases::answers_come_by_lane_and_question_and_player,

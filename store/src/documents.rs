@@ -2,7 +2,7 @@
 
 use quiz_game::lane::LaneSnapshot;
 use quiz_game::view::GameView;
-use quiz_schemas::events::{BoardRow, Outcome, Verdict};
+use quiz_schemas::events::{BoardRow, Outcome, QuestionLedger, Verdict};
 use quiz_schemas::quiz::Response;
 use quiz_schemas::{GameId, LaneKey, Pin, PlayerId, Position, QuestionNo, SubmissionId};
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,18 @@ pub struct StandingsDoc {
     pub outcomes: Vec<Outcome>,
 }
 
+/// Collection `ledgers`, `_id` = `game:question`, shard key `{game: "hashed"}`. The one with the higher
+/// version wins.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LedgerDoc {
+    /// The game.
+    pub game: GameId,
+    /// The question.
+    pub question: QuestionNo,
+    /// Its books.
+    pub ledger: QuestionLedger,
+}
+
 /// Collection `pins`, `_id` = PIN, shard key `{_id: "hashed"}`, freed by a TTL index on `expires_at`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PinDoc {
@@ -115,4 +127,6 @@ pub enum Write {
     Board(BoardDoc),
     /// Replace a lane's standings, unless those of a later question are there.
     Standings(StandingsDoc),
+    /// Replace a question's books, unless newer ones are there.
+    Ledger(LedgerDoc),
 }

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use quiz_schemas::{GameId, LaneKey, Pin, QuestionNo};
+use quiz_schemas::{GameId, LaneKey, Pin, PlayerId, QuestionNo};
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::batch::Batch;
-use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, PinDoc, StandingsDoc, ViewDoc, Write};
+use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, LedgerDoc, PinDoc, StandingsDoc, ViewDoc, Write};
 use crate::telemetry::{count_failures, count_writes, record_write};
 use crate::{Collection, Store, StoreError};
 use tables::{Change, decode, table};
@@ -141,6 +141,36 @@ impl Store for EmbeddedStore {
                     decode(Collection::Answers, value.value().1)
                 })
                 .collect()
+        })
+        .await
+    }
+
+    async fn answers_count(&self, lane: LaneKey, question: QuestionNo) -> Result<i64, StoreError> {
+        let (first, last) = tables::answer_range(lane, question);
+        self.read(move |transaction| {
+            let answers = transaction.open_table(table(Collection::Answers)).map_err(failure)?;
+            let range = answers.range(first.as_slice()..=last.as_slice()).map_err(failure)?;
+            Ok(i64::try_from(range.count()).unwrap_or(i64::MAX))
+        })
+        .await
+    }
+
+    async fn answer(
+        &self,
+        lane: LaneKey,
+        question: QuestionNo,
+        player: PlayerId,
+    ) -> Result<Option<AnswerDoc>, StoreError> {
+        self.read_one(Collection::Answers, tables::answer_key(lane, question, player)).await
+    }
+
+    async fn ledgers(&self, game: GameId) -> Result<Vec<LedgerDoc>, StoreError> {
+        let (first, last) = (tables::board_key(game, QuestionNo::MIN), tables::board_key(game, QuestionNo::MAX));
+        self.read(move |transaction| {
+            let ledgers = transaction.open_table(table(Collection::Ledgers)).map_err(failure)?;
+            let range = ledgers.range(first.as_slice()..=last.as_slice()).map_err(failure)?;
+            let found = range.map(|entry| decode(Collection::Ledgers, entry.map_err(failure)?.1.value().1));
+            found.collect()
         })
         .await
     }

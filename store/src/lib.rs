@@ -12,11 +12,11 @@ pub mod mongo;
 mod telemetry;
 
 use async_trait::async_trait;
-use quiz_schemas::{GameId, LaneKey, Pin, QuestionNo};
+use quiz_schemas::{GameId, LaneKey, Pin, PlayerId, QuestionNo};
 
 pub use collection::Collection;
 pub use config::{StoreConfig, open};
-pub use documents::{AnswerDoc, BoardDoc, LaneDoc, PinDoc, StandingsDoc, ViewDoc, Write};
+pub use documents::{AnswerDoc, BoardDoc, LaneDoc, LedgerDoc, PinDoc, StandingsDoc, ViewDoc, Write};
 
 /// The most writes in one call of [`Store::write`].
 pub const WRITES_MAX: usize = 50_000;
@@ -76,6 +76,29 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// See [`StoreError`].
     async fn answers(&self, lane: LaneKey, question: QuestionNo) -> Result<Vec<AnswerDoc>, StoreError>;
+
+    /// How many answers of a lane to one question are stored.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn answers_count(&self, lane: LaneKey, question: QuestionNo) -> Result<i64, StoreError>;
+
+    /// A player's stored answer to one question.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn answer(
+        &self,
+        lane: LaneKey,
+        question: QuestionNo,
+        player: PlayerId,
+    ) -> Result<Option<AnswerDoc>, StoreError>;
+
+    /// The books of a game's questions, in their order.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn ledgers(&self, game: GameId) -> Result<Vec<LedgerDoc>, StoreError>;
 
     /// Reserves a PIN: true when it was free, or is held by the same game already.
     ///

@@ -22,11 +22,11 @@ use mongodb::options::{
     ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
 use mongodb::{Client, Database};
-use quiz_schemas::{GameId, LaneKey, Pin, QuestionNo};
+use quiz_schemas::{GameId, LaneKey, Pin, PlayerId, QuestionNo};
 use serde::de::DeserializeOwned;
 
 use crate::batch::Batch;
-use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, PinDoc, StandingsDoc, ViewDoc, Write};
+use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, LedgerDoc, PinDoc, StandingsDoc, ViewDoc, Write};
 use crate::telemetry::record_write;
 use crate::{Collection, Store, StoreError};
 
@@ -194,6 +194,32 @@ impl Store for MongoStore {
             .max_time(self.options.command_timeout);
         let found: Vec<shape::Answer> = self.within(async { find.await?.try_collect().await }).await?;
         found.into_iter().map(AnswerDoc::try_from).collect()
+    }
+
+    async fn answers_count(&self, lane: LaneKey, question: QuestionNo) -> Result<i64, StoreError> {
+        let answers: mongodb::Collection<Document> = self.collection(Collection::Answers);
+        let pipeline = [doc! { "$match": filter::answers(lane, question) }, doc! { "$count": "count" }];
+        let counted = answers.aggregate(pipeline).max_time(self.options.command_timeout);
+        let found: Vec<Document> = self.within(async { counted.await?.try_collect().await }).await?;
+        found.first().map_or(Ok(0), |reply| field_i64(reply, "count"))
+    }
+
+    async fn answer(
+        &self,
+        lane: LaneKey,
+        question: QuestionNo,
+        player: PlayerId,
+    ) -> Result<Option<AnswerDoc>, StoreError> {
+        let answers: mongodb::Collection<shape::Answer> = self.collection(Collection::Answers);
+        self.find_one(&answers, filter::answer(lane, question, player)).await?.map(AnswerDoc::try_from).transpose()
+    }
+
+    async fn ledgers(&self, game: GameId) -> Result<Vec<LedgerDoc>, StoreError> {
+        let ledgers: mongodb::Collection<shape::Ledger> = self.collection(Collection::Ledgers);
+        let find =
+            ledgers.find(filter::ledgers(game)).sort(doc! { "question": 1 }).max_time(self.options.command_timeout);
+        let found: Vec<shape::Ledger> = self.within(async { find.await?.try_collect().await }).await?;
+        Ok(found.into_iter().map(LedgerDoc::from).collect())
     }
 
     async fn reserve_pin(&self, pin: &PinDoc) -> Result<bool, StoreError> {

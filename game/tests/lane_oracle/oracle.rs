@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quiz_game::lane::{AnswerScored, LaneEffect, MarkerRefusal, QuestionScored};
 use quiz_schemas::events::*;
 use quiz_schemas::quiz::{AnswerKey, Response};
-use quiz_schemas::{PlayerId, QuestionNo};
+use quiz_schemas::{PlayerId, QuestionNo, submission_digest};
 
 const GRACE_US: i64 = 300_000;
 
@@ -64,19 +64,21 @@ impl Oracle {
 
     pub fn counts(&self, question: QuestionNo) -> LaneCounts {
         let is_first = self.markers.first().is_some_and(|first| first.question == question);
-        let here: Vec<Outcome> = self
+        let here: Vec<&Told> = self
             .told
             .iter()
             .filter(|told| told.counted_at == Some(question) || (told.counted_at.is_none() && is_first))
-            .map(|told| told.outcome)
             .collect();
-        let number = |outcome| here.iter().filter(|other| **other == outcome).count() as i64;
+        let number = |outcome| here.iter().filter(|told| told.outcome == outcome).count() as i64;
         LaneCounts {
             received: here.len() as i64,
             scored: number(Outcome::Scored),
             duplicate: number(Outcome::Duplicate),
             late: number(Outcome::Late),
             refused: number(Outcome::Refused),
+            digest: here.iter().fold(0, |sum: i64, told| {
+                sum.wrapping_add(submission_digest(told.answer.player, told.answer.submission))
+            }),
         }
     }
 

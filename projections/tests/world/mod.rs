@@ -169,7 +169,10 @@ impl Script {
                 0..=2 => self.join(dice),
                 3 => {
                     let left = self.some_player(dice).into_iter().collect();
-                    self.session(dice, PresenceChanged { connected: vec![], disconnected: left, answered: vec![] });
+                    self.session(
+                        dice,
+                        PresenceChanged { connected: vec![], edges: vec![], disconnected: left, answered: vec![] },
+                    );
                 }
                 4 => self.session(dice, CommandRejected { reason: CommandRejection::StaleQuestion }),
                 _ => {
@@ -193,7 +196,7 @@ impl Script {
             self.next_player += 1;
             let player = PlayerId::from_bits(self.next_player);
             let lane = LaneKey::of(self.game, player, self.lanes).lane;
-            admitted.push(PlayerAdmitted { player, nickname: format!("N{}", dice.below(50)), lane });
+            admitted.push(PlayerAdmitted { player, nickname: format!("N{}", dice.below(50)), lane, edge: None });
             self.players.push(player);
         }
         self.session(dice, JoinsDecided { admitted, refused: vec![] });

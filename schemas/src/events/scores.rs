@@ -35,6 +35,10 @@ pub struct LaneCounts {
     pub late: i64,
     /// Answers that fit no open question or not its kind.
     pub refused: i64,
+    /// The sum, wrapping, of [`submission_digest`](crate::submission_digest) over all of `received`: two sides that
+    /// counted the same answers have the same, and one lost or exchanged answer changes it.
+    #[serde(default)]
+    pub digest: i64,
 }
 
 impl std::ops::AddAssign for LaneCounts {
@@ -44,6 +48,7 @@ impl std::ops::AddAssign for LaneCounts {
         self.duplicate += other.duplicate;
         self.late += other.late;
         self.refused += other.refused;
+        self.digest = self.digest.wrapping_add(other.digest);
     }
 }
 
@@ -54,6 +59,8 @@ body! {
         counted: LaneCounted,
         /// The question is closed and these are its outcomes.
         scored: LaneScored,
+        /// The store holds all answers that these outcomes come of.
+        stored: LaneStored,
     }
 }
 
@@ -62,6 +69,13 @@ body! {
 pub struct LaneCounted {
     /// Whether the question is closed in this lane.
     pub closed: bool,
+}
+
+/// The store holds what the lane has scored, up to the record's position. Appended after the store said so.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LaneStored {
+    /// Answers of the question that were written.
+    pub stored: i64,
 }
 
 /// A part of a closed question's outcomes. A lane has reported when all `parts` are there (I7).

@@ -1,6 +1,6 @@
 use super::commands::GameSettings;
 use super::{body, keyed_by_game};
-use crate::ids::{GameId, LaneNo, Pin, PlayerId, QuestionNo};
+use crate::ids::{EdgeId, GameId, LaneNo, Pin, PlayerId, QuestionNo};
 use crate::quiz::Quiz;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -90,6 +90,9 @@ pub struct PlayerAdmitted {
     pub nickname: String,
     /// In which lane.
     pub lane: LaneNo,
+    /// Through which edge; not told by older writers.
+    #[serde(default)]
+    pub edge: Option<EdgeId>,
 }
 
 /// Someone may not play.
@@ -126,6 +129,9 @@ pub enum RefusalReason {
 pub struct PresenceChanged {
     /// Whose socket is open again.
     pub connected: Vec<PlayerId>,
+    /// At which edge each of `connected` is, in their order; empty from older writers.
+    #[serde(default)]
+    pub edges: Vec<EdgeId>,
     /// Whose socket is gone.
     pub disconnected: Vec<PlayerId>,
     /// Those of `disconnected` who had answered the open question before they left.

@@ -88,7 +88,7 @@ fn score(body: impl Into<ScoresBody>) -> AnyEvent {
         lane: 3,
         question: 2,
         position: Position { partition: 7, offset: 123_456 },
-        counts: LaneCounts { received: 10, scored: 6, duplicate: 2, late: 1, refused: 1 },
+        counts: LaneCounts { received: 10, scored: 6, duplicate: 2, late: 1, refused: 1, digest: -77 },
         body: body.into(),
     }
     .into()
@@ -144,9 +144,45 @@ pub fn all() -> Vec<(&'static str, AnyEvent)> {
         ("quizzes.version", QuizzesRecord { published_at_us: AT_US, quiz: quiz() }.into()),
     ];
     all.extend(opened());
+    all.extend(books());
     all.extend(sessions());
     all.extend(results());
     all
+}
+
+fn books() -> Vec<(&'static str, AnyEvent)> {
+    let tallied = EdgeTallied {
+        question: 2,
+        version: 3,
+        received: 9,
+        acked: 5,
+        repeated: 1,
+        refused: 2,
+        unavailable: 1,
+        last: false,
+        part: 0,
+        parts: 1,
+        submissions: SubmissionList(vec![SubmissionId::from_bits(1), SubmissionId::from_bits(u64::MAX)]),
+    };
+    let ledger = QuestionLedger {
+        version: 2,
+        state: LedgerState::Imbalanced,
+        edges: EdgeTotals { received: 9, acked: 5, repeated: 1, refused: 2, unavailable: 1, silent: 0 },
+        lanes: LaneTotals { logged: 5, scored: 3, late: 1, duplicate: 1, refused: 0, stored: 2 },
+        lost: 0,
+        unstored: 1,
+        phantom: 0,
+        unclaimed: 0,
+        suspects: vec![Suspect { submission: SubmissionId::from_bits(1), kind: Imbalance::Unstored }],
+    };
+    vec![
+        (
+            "tallies.tallied",
+            TalliesRecord { game: game(), edge: "edge-1.x".into(), at_us: AT_US, body: tallied.into() }.into(),
+        ),
+        ("ledger.closed", LedgerRecord { game: game(), question: 2, at_us: AT_US, body: ledger.into() }.into()),
+        ("scores.stored", score(LaneStored { stored: 3 })),
+    ]
 }
 
 fn opened() -> Vec<(&'static str, AnyEvent)> {
@@ -174,7 +210,12 @@ fn sessions() -> Vec<(&'static str, AnyEvent)> {
             session(
                 1,
                 JoinsDecided {
-                    admitted: vec![PlayerAdmitted { player: player(5), nickname: "Ada".into(), lane: 3 }],
+                    admitted: vec![PlayerAdmitted {
+                        player: player(5),
+                        nickname: "Ada".into(),
+                        lane: 3,
+                        edge: Some("edge-1".into()),
+                    }],
                     refused: vec![JoinRefusal { player: player(6), reason: RefusalReason::NicknameTaken }],
                 },
             ),
@@ -185,6 +226,7 @@ fn sessions() -> Vec<(&'static str, AnyEvent)> {
                 2,
                 PresenceChanged {
                     connected: vec![player(5)],
+                    edges: vec!["edge-1".into()],
                     disconnected: vec![player(7)],
                     answered: vec![player(7)],
                 },

@@ -30,6 +30,8 @@ pub(super) async fn nothing_is_found_in_an_empty_store(store: Shared, mut sample
     assert_eq!(store.board(lane.game, 0).await, Ok(None));
     assert_eq!(store.standings(lane).await, Ok(None));
     assert_eq!(store.answers(lane, 0).await, Ok(vec![]));
+    assert_eq!(store.answers_count(lane, 0).await, Ok(0));
+    assert_eq!(store.ledgers(lane.game).await, Ok(vec![]));
     write(&store, &[]).await;
 }
 
@@ -44,6 +46,11 @@ pub(super) async fn an_answer_inserted_twice_is_stored_once(store: Shared, mut s
     write(&store, &[Write::Answer(second), Write::Answer(beside.clone())]).await;
     let mut expected = vec![first, beside];
     expected.sort_by_key(|doc| doc.player);
+    assert_eq!(store.answers_count(lane, 3).await, Ok(2));
+    assert_eq!(store.answers_count(lane, 4).await, Ok(0));
+    assert_eq!(store.answer(lane, 3, expected[0].player).await, Ok(Some(expected[0].clone())));
+    assert_eq!(store.answer(lane, 4, expected[0].player).await, Ok(None));
+    assert_eq!(store.answer(lane, 3, sample.player()).await, Ok(None));
     assert_eq!(store.answers(lane, 3).await, Ok(expected));
 }
 
@@ -69,6 +76,19 @@ pub(super) async fn an_older_view_does_not_replace_a_newer_one(store: Shared, mu
     assert_eq!(store.view(game).await, Ok(Some(new)));
     write(&store, &[Write::View(Box::new(newest.clone()))]).await;
     assert_eq!(store.view(game).await, Ok(Some(newest)));
+}
+
+pub(super) async fn older_books_do_not_replace_newer_ones(store: Shared, mut sample: Sample) {
+    let game = sample.game();
+    let [old, new, same, newest] = [0, 1, 1, i32::MAX].map(|version| sample.ledger_doc(game, 7, version));
+    let before = sample.ledger_doc(game, 2, 5);
+    write(&store, &[Write::Ledger(new.clone())]).await;
+    write(&store, &[Write::Ledger(old)]).await;
+    write(&store, &[Write::Ledger(same), Write::Ledger(before.clone())]).await;
+    assert_eq!(store.ledgers(game).await, Ok(vec![before.clone(), new]));
+    write(&store, &[Write::Ledger(newest.clone())]).await;
+    assert_eq!(store.ledgers(game).await, Ok(vec![before, newest]));
+    assert_eq!(store.ledgers(sample.game()).await, Ok(vec![]));
 }
 
 pub(super) async fn older_standings_do_not_replace_newer_ones(store: Shared, mut sample: Sample) {

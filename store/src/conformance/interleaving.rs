@@ -57,7 +57,7 @@ pub(super) async fn random_writes_at_once_end_where_the_model_does(store: Arc<dy
 fn random_write(sample: &mut Sample, game: GameId) -> Write {
     let lane = LaneKey { game, lane: sample.below(LANES) as u16 };
     let question = sample.below(QUESTIONS) as u16;
-    match sample.below(5) {
+    match sample.below(6) {
         0 => {
             let player = random_player(sample, lane);
             Write::Answer(sample.answer(lane, question, player))
@@ -71,7 +71,11 @@ fn random_write(sample: &mut Sample, game: GameId) -> Write {
             Write::View(Box::new(sample.view_doc(game, version)))
         }
         3 => Write::Board(sample.board_doc(game, question)),
-        _ => Write::Standings(sample.standings_doc(lane, question, 2)),
+        4 => Write::Standings(sample.standings_doc(lane, question, 2)),
+        _ => {
+            let version = sample.below(20) as i32;
+            Write::Ledger(sample.ledger_doc(game, question, version))
+        }
     }
 }
 
@@ -80,12 +84,13 @@ fn stable_write(sample: &mut Sample, game: GameId, seed: u64) -> Write {
     let lane = LaneKey { game, lane: sample.below(LANES) as u16 };
     let (version, player) = (sample.below(8), random_player(sample, lane));
     let mut content = Sample::new(seed ^ version);
-    match sample.below(5) {
+    match sample.below(6) {
         0 => Write::Answer(content.answer(lane, version as u16, player)),
         1 => Write::Lane(content.lane_doc(lane, version as i64, 2)),
         2 => Write::View(Box::new(content.view_doc(game, version as i64))),
         3 => Write::Board(content.board_doc(game, version as u16)),
-        _ => Write::Standings(content.standings_doc(lane, version as u16, 2)),
+        4 => Write::Standings(content.standings_doc(lane, version as u16, 2)),
+        _ => Write::Ledger(content.ledger_doc(game, version as u16, version as i32)),
     }
 }
 
@@ -102,6 +107,8 @@ async fn assert_same(store: &Arc<dyn Store>, model: &Model, game: GameId, step: 
     for &lane in &lanes {
         assert_eq!(store.standings(lane).await, Ok(model.standings.get(&lane).cloned()), "step {step}");
     }
+    let books: Vec<_> = model.ledgers.range((game, 0)..=(game, u16::MAX)).map(|(_, doc)| doc.clone()).collect();
+    assert_eq!(store.ledgers(game).await, Ok(books), "step {step}");
     for question in 0..8 {
         let board = model.boards.get(&(game, question)).cloned();
         assert_eq!(store.board(game, question).await, Ok(board), "step {step}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quiz_schemas::{GameId, LaneKey, PlayerId, QuestionNo};
 
-use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, StandingsDoc, ViewDoc, Write};
+use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, LedgerDoc, StandingsDoc, ViewDoc, Write};
 
 /// A store without concurrency, bounds or failures.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Model {
     pub boards: BTreeMap<(GameId, QuestionNo), BoardDoc>,
     /// Newest standings.
     pub standings: BTreeMap<LaneKey, StandingsDoc>,
+    /// Newest books.
+    pub ledgers: BTreeMap<(GameId, QuestionNo), LedgerDoc>,
 }
 
 impl Model {
@@ -48,6 +50,12 @@ impl Model {
                 let old = self.standings.get(&doc.lane);
                 if old.is_none() || old.is_some_and(|old| old.question < doc.question) {
                     self.standings.insert(doc.lane, doc.clone());
+                }
+            }
+            Write::Ledger(doc) => {
+                let old = self.ledgers.get(&(doc.game, doc.question));
+                if old.is_none_or(|old| old.ledger.version < doc.ledger.version) {
+                    self.ledgers.insert((doc.game, doc.question), doc.clone());
                 }
             }
         }

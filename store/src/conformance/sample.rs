@@ -2,11 +2,14 @@
 
 use quiz_game::lane::{LaneSnapshot, PlayerTotal};
 use quiz_game::view::GameView;
-use quiz_schemas::events::{BoardPublished, BoardRow, GameOpened, LaneCounts, Outcome, Verdict};
+use quiz_schemas::events::{
+    BoardPublished, BoardRow, EdgeTotals, GameOpened, Imbalance, LaneCounts, LaneTotals, LedgerState, Outcome,
+    QuestionLedger, Suspect, Verdict,
+};
 use quiz_schemas::quiz::{AnswerKey, Picks, Response};
 use quiz_schemas::{GameId, LaneKey, Pin, PlayerId, Position, QuestionNo, SubmissionId};
 
-use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, PinDoc, StandingsDoc, ViewDoc};
+use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, LedgerDoc, PinDoc, StandingsDoc, ViewDoc};
 
 /// A source of documents: the same seed gives the same ones.
 #[derive(Clone, Debug)]
@@ -174,6 +177,24 @@ impl Sample {
             })
             .collect();
         StandingsDoc { lane, question, outcomes }
+    }
+
+    /// The books of a question in `version`.
+    pub fn ledger_doc(&mut self, game: GameId, question: QuestionNo, version: i32) -> LedgerDoc {
+        let count = self.below(1 << 40) as i64;
+        let suspect = Suspect { submission: SubmissionId::from_bits(self.bits()), kind: Imbalance::Lost };
+        let ledger = QuestionLedger {
+            version,
+            state: self.pick(&[LedgerState::Open, LedgerState::Balanced, LedgerState::Imbalanced]),
+            edges: EdgeTotals { received: count, acked: count, ..EdgeTotals::default() },
+            lanes: LaneTotals { logged: count, scored: count, stored: count, ..LaneTotals::default() },
+            lost: 0,
+            unstored: 1,
+            phantom: 0,
+            unclaimed: 2,
+            suspects: vec![suspect; self.below(3) as usize],
+        };
+        LedgerDoc { game, question, ledger }
     }
 
     /// A reservation of a random PIN by a new game until `expires_at_us`.

@@ -5,7 +5,7 @@
 //! number that JSON does not (an infinite one, or none), and is what MongoDB keeps.
 
 use mongodb::bson;
-use quiz_schemas::{GameId, LaneKey, Pin, QuestionNo};
+use quiz_schemas::{GameId, LaneKey, Pin, PlayerId, QuestionNo};
 use redb::{Database, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,8 +54,7 @@ impl Change {
         let mut changes = Vec::new();
         for doc in &batch.answers {
             let lane = LaneKey { game: doc.game, lane: doc.lane };
-            let mut key = answer_prefix(lane, doc.question);
-            key.extend(doc.player.bits().to_be_bytes());
+            let key = answer_key(lane, doc.question, doc.player);
             changes.push(Self::new(Collection::Answers, Rule::Insert, key, 0, doc)?);
         }
         for doc in &batch.lanes {
@@ -72,6 +71,10 @@ impl Change {
         for doc in &batch.standings {
             let version = i64::from(doc.question);
             changes.push(Self::new(Collection::Standings, Rule::Newer, lane_key(doc.lane), version, doc)?);
+        }
+        for doc in &batch.ledgers {
+            let (key, version) = (board_key(doc.game, doc.question), i64::from(doc.ledger.version));
+            changes.push(Self::new(Collection::Ledgers, Rule::Newer, key, version, doc)?);
         }
         Ok(changes)
     }
@@ -144,6 +147,13 @@ pub(super) fn answer_range(lane: LaneKey, question: QuestionNo) -> (Vec<u8>, Vec
     first.extend(u64::MIN.to_be_bytes());
     last.extend(u64::MAX.to_be_bytes());
     (first, last)
+}
+
+/// Where a player's answer is.
+pub(super) fn answer_key(lane: LaneKey, question: QuestionNo, player: PlayerId) -> Vec<u8> {
+    let mut key = answer_prefix(lane, question);
+    key.extend(player.bits().to_be_bytes());
+    key
 }
 
 fn answer_prefix(lane: LaneKey, question: QuestionNo) -> Vec<u8> {

@@ -4,7 +4,7 @@
 use mongodb::bson::{Bson, Document, doc};
 use quiz_schemas::{GameId, LaneKey, Pin, PlayerId, QuestionNo};
 
-use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, StandingsDoc, ViewDoc};
+use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, LedgerDoc, StandingsDoc, ViewDoc};
 
 /// A lane's document in `lanes` or `standings`.
 #[must_use]
@@ -31,6 +31,24 @@ pub fn board(game: GameId, question: QuestionNo) -> Document {
 #[must_use]
 pub fn answers(lane: LaneKey, question: QuestionNo) -> Document {
     doc! { "lane": lane.to_string(), "question": i32::from(question) }
+}
+
+/// A player's document in `answers` for one question.
+#[must_use]
+pub fn answer(lane: LaneKey, question: QuestionNo, player: PlayerId) -> Document {
+    doc! { "_id": id(lane.game, question, Some(player)), "lane": lane.to_string(), "player": player.to_string() }
+}
+
+/// A game's documents in `ledgers`.
+#[must_use]
+pub fn ledgers(game: GameId) -> Document {
+    doc! { "game": game.to_string() }
+}
+
+/// The question's books, if they are older than `new`.
+#[must_use]
+pub fn older_ledger(new: &LedgerDoc) -> Document {
+    guarded(board(new.game, new.question), "version", new.ledger.version.into())
 }
 
 /// By player; ids have one length, so the order of their texts is the order of the ids.

@@ -87,7 +87,7 @@ fn shard_key(collection: Collection) -> Document {
     match collection {
         Collection::Answers => doc! { "lane": "hashed", "player": 1 },
         Collection::Lanes | Collection::Standings => doc! { "lane": "hashed" },
-        Collection::Views | Collection::Boards => doc! { "game": "hashed" },
+        Collection::Views | Collection::Boards | Collection::Ledgers => doc! { "game": "hashed" },
         Collection::Pins => doc! { "_id": "hashed" },
     }
 }

@@ -4,13 +4,13 @@
 use mongodb::bson::DateTime;
 use quiz_game::lane::LaneSnapshot;
 use quiz_game::view::GameView;
-use quiz_schemas::events::{BoardRow, Outcome, Verdict};
+use quiz_schemas::events::{BoardRow, Outcome, QuestionLedger, Verdict};
 use quiz_schemas::quiz::{Picks, Response};
 use quiz_schemas::{GameId, LaneKey, Pin, PlayerId, Position, QuestionNo, SubmissionId};
 use serde::{Deserialize, Serialize};
 
 use super::filter;
-use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, PinDoc, StandingsDoc, ViewDoc};
+use crate::documents::{AnswerDoc, BoardDoc, LaneDoc, LedgerDoc, PinDoc, StandingsDoc, ViewDoc};
 use crate::{Collection, StoreError};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -194,6 +194,30 @@ impl<'a> From<&'a StandingsDoc> for Standings<&'a [Outcome]> {
 impl From<Standings> for StandingsDoc {
     fn from(stored: Standings) -> Self {
         Self { lane: stored.lane, question: stored.question, outcomes: stored.outcomes }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ledger {
+    #[serde(rename = "_id")]
+    id: String,
+    game: GameId,
+    question: QuestionNo,
+    version: i32,
+    ledger: QuestionLedger,
+}
+
+impl From<&LedgerDoc> for Ledger {
+    fn from(doc: &LedgerDoc) -> Self {
+        let LedgerDoc { game, question, ledger } = doc;
+        let id = filter::board_id(*game, *question);
+        Self { id, game: *game, question: *question, version: ledger.version, ledger: ledger.clone() }
+    }
+}
+
+impl From<Ledger> for LedgerDoc {
+    fn from(stored: Ledger) -> Self {
+        Self { game: stored.game, question: stored.question, ledger: stored.ledger }
     }
 }
 

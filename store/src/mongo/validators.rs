@@ -19,6 +19,7 @@ pub(super) fn validator(collection: Collection) -> Document {
         Collection::Boards => boards(),
         Collection::Standings => standings(),
         Collection::Pins => pins(),
+        Collection::Ledgers => ledgers(),
     }
 }
 
@@ -88,6 +89,16 @@ fn pins() -> Document {
         ("lanes", doc! { "bsonType": "int", "minimum": 0 }),
         ("expires_at_us", doc! { "bsonType": "long" }),
         ("expires_at", doc! { "bsonType": "date" }),
+    ])
+}
+
+fn ledgers() -> Document {
+    schema(vec![
+        ("_id", text("^[0-7][0-9A-HJKMNP-TV-Z]{12}:[0-9]{1,5}$")),
+        ("game", text(ID)),
+        ("question", question()),
+        ("version", doc! { "bsonType": "int" }),
+        ("ledger", doc! { "bsonType": "object" }),
     ])
 }
 

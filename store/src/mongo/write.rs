@@ -165,6 +165,10 @@ fn upserts(batch: &Batch<'_>) -> Result<Vec<(Collection, Vec<Upsert>)>, StoreErr
         .views
         .iter()
         .map(|&doc| Upsert::new(Collection::Views, &filter::older_view(doc), &shape::View::from(doc)));
+    let ledgers = batch
+        .ledgers
+        .iter()
+        .map(|&doc| Upsert::new(Collection::Ledgers, &filter::older_ledger(doc), &shape::Ledger::from(doc)));
     let boards = batch
         .boards
         .iter()
@@ -178,6 +182,7 @@ fn upserts(batch: &Batch<'_>) -> Result<Vec<(Collection, Vec<Upsert>)>, StoreErr
         (Collection::Views, views.collect::<Result<_, _>>()?),
         (Collection::Boards, boards.collect::<Result<_, _>>()?),
         (Collection::Standings, standings.collect::<Result<_, _>>()?),
+        (Collection::Ledgers, ledgers.collect::<Result<_, _>>()?),
     ])
 }
 

@@ -60,6 +60,7 @@ fn report(lane: &Lane, question: QuestionNo, position: Position) -> AnyEvent {
         duplicate: lane.snapshot.digest,
         late: 0,
         refused: 0,
+        digest: 0,
     };
     let (game, number) = (lane.snapshot.lane.game, lane.snapshot.lane.lane);
     ScoresRecord { game, lane: number, question, position, counts, body: LaneCounted { closed: true }.into() }.into()

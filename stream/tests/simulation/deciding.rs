@@ -106,6 +106,7 @@ impl Processor for Deciding {
             };
             let presence = PresenceChanged {
                 connected: vec![PlayerId::from_bits(record.offset.cast_unsigned())],
+                edges: vec![],
                 disconnected: vec![],
                 answered: vec![],
             };

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use quiz_schemas::{GameId, LaneKey, Pin, PlayerId, QuestionNo};
-use quiz_store::{AnswerDoc, BoardDoc, LaneDoc, PinDoc, StandingsDoc, Store, StoreError, ViewDoc, Write};
+use quiz_store::{AnswerDoc, BoardDoc, LaneDoc, LedgerDoc, PinDoc, StandingsDoc, Store, StoreError, ViewDoc, Write};
 
 #[derive(Default)]
 pub struct FakeStore(Mutex<Kept>);
@@ -84,6 +84,23 @@ impl Store for FakeStore {
     }
 
     async fn answers(&self, _lane: LaneKey, _question: QuestionNo) -> Result<Vec<AnswerDoc>, StoreError> {
+        not_here()
+    }
+
+    async fn answers_count(&self, _lane: LaneKey, _question: QuestionNo) -> Result<i64, StoreError> {
+        not_here()
+    }
+
+    async fn answer(
+        &self,
+        _lane: LaneKey,
+        _question: QuestionNo,
+        _player: PlayerId,
+    ) -> Result<Option<AnswerDoc>, StoreError> {
+        not_here()
+    }
+
+    async fn ledgers(&self, _game: GameId) -> Result<Vec<LedgerDoc>, StoreError> {
         not_here()
     }
 

@@ -72,6 +72,7 @@ fn told(output: &Output<Write>) -> Vec<(QuestionNo, i64, i64, String)> {
         let what = match &scores.body {
             ScoresBody::LaneCounted(counted) => format!("closed={}", counted.closed),
             ScoresBody::LaneScored(scored) => format!("outcomes={}", scored.outcomes.len()),
+            ScoresBody::LaneStored(stored) => format!("stored={}", stored.stored),
             ScoresBody::Unknown => "unknown".into(),
         };
         assert_eq!(scores.position.partition, PARTITION);

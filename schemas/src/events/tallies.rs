@@ -1,0 +1,98 @@
+use super::{body, keyed_by_game};
+use crate::ids::{EdgeId, GameId, QuestionNo, SubmissionId};
+use serde::{Deserialize, Serialize};
+
+/// Submission ids in one record at most; an edge with more tells them in parts.
+pub const TALLY_SUBMISSIONS_MAX: usize = 50_000;
+
+/// One record of `quiz.tallies.v1`, keyed by game: what one edge process did with the answers to one
+/// question. Absolute (I5): of one edge and question the record with the highest version counts.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TalliesRecord {
+    /// The game.
+    pub game: GameId,
+    /// The edge process. A process that is started again has another name.
+    pub edge: EdgeId,
+    /// Its wall clock, µs since 1970. For people.
+    pub at_us: i64,
+    /// What is told.
+    pub body: TalliesBody,
+}
+keyed_by_game!(TalliesRecord, Tallies);
+
+body! {
+    /// What an edge tells of its own work.
+    TalliesBody {
+        /// The answers to one question.
+        tallied: EdgeTallied,
+    }
+}
+
+/// An edge's count of the answers to one question.
+/// `received = acked + repeated + refused + unavailable`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EdgeTallied {
+    /// The question.
+    pub question: QuestionNo,
+    /// Rises with every telling of this edge and question; the parts of one telling share it.
+    pub version: i32,
+    /// Answers that clients sent for it and that were decided.
+    pub received: i64,
+    /// Appended, and acknowledged by the broker.
+    pub acked: i64,
+    /// Resends that were acked again without an append.
+    pub repeated: i64,
+    /// Told an error for good: closed, misfit, too fast.
+    pub refused: i64,
+    /// Told to send again: whether the append is in the log is not known.
+    pub unavailable: i64,
+    /// Nothing more will come of this edge.
+    pub last: bool,
+    /// This part, from 0.
+    pub part: i32,
+    /// How many parts there are, ≥ 1.
+    pub parts: i32,
+    /// The acked submissions, in this part at most [`TALLY_SUBMISSIONS_MAX`].
+    pub submissions: SubmissionList,
+}
+
+/// Submission ids as bytes: eight for each, big-endian. A text of 13 characters each would double the record.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SubmissionList(pub Vec<SubmissionId>);
+
+const ID_BYTES: usize = 8;
+
+impl Serialize for SubmissionList {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|id| id.bits().to_be_bytes()).collect();
+        serializer.serialize_bytes(&bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for SubmissionList {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl<'de> serde::de::Visitor<'de> for Bytes {
+            type Value = SubmissionList;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("eight bytes for each submission")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<SubmissionList, E> {
+                let (ids, rest) = bytes.as_chunks::<ID_BYTES>();
+                if !rest.is_empty() {
+                    return Err(E::invalid_length(bytes.len(), &self));
+                }
+                Ok(SubmissionList(ids.iter().map(|id| SubmissionId::from_bits(u64::from_be_bytes(*id))).collect()))
+            }
+            // JSON has no bytes: there they are a list of numbers.
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<SubmissionList, A::Error> {
+                let mut bytes: Vec<u8> = Vec::new();
+                while let Some(byte) = list.next_element()? {
+                    bytes.push(byte);
+                }
+                self.visit_bytes(&bytes)
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
