@@ -1,0 +1,84 @@
+//! The course of a test: a fleet, players, a fault at its moment, the end, the verdict.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::fleet::{Cluster, Fleet};
+use crate::judge::{Verdict, target};
+use crate::load::{Load, Plan};
+
+/// The longest time in which nobody is served after a single fault, seconds.
+pub const UNAVAILABLE_S_MAX: f64 = 10.0;
+
+/// A test under way.
+pub struct Course {
+    fault: &'static str,
+    seed: u64,
+    folder: PathBuf,
+    /// The processes.
+    pub fleet: Fleet,
+    /// The players.
+    pub load: Load,
+    // Tests of one stack take turns, under any test runner.
+    _turn: File,
+}
+
+/// A folder of a test for its logs and dumps, emptied.
+pub fn folder(fault: &str) -> PathBuf {
+    let folder = target().join("faults").join(fault);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a writable target folder");
+    folder
+}
+
+/// Waits until no other test uses the stack.
+pub fn turn() -> File {
+    let file = File::create(target().join("faults.lock")).expect("a writable target folder");
+    file.lock().expect("the lock can be had");
+    file
+}
+
+impl Course {
+    /// Starts the cluster and the players.
+    pub async fn start(fault: &'static str, cluster: Cluster, plan: Plan) -> Self {
+        Self::with(fault, cluster, plan, |_| {}).await
+    }
+
+    /// Like [`Course::start`], with settings that all processes get.
+    pub async fn with(fault: &'static str, cluster: Cluster, plan: Plan, set: impl FnOnce(&mut Fleet)) -> Self {
+        let turn = tokio::task::spawn_blocking(turn).await.expect("it does not panic");
+        let folder = folder(fault);
+        let mut fleet = Fleet::new(&folder);
+        set(&mut fleet);
+        fleet.start(cluster).await;
+        let load = Load::start(&folder, &fleet.edges(), plan.clone());
+        Self { fault, seed: plan.seed, folder, fleet, load, _turn: turn }
+    }
+
+    /// Where its logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Waits for the end of the games, stops the processes, judges, tells the line. The players must
+    /// all have heard the end.
+    pub async fn end(self, more: impl FnOnce(&Verdict) -> String) -> Verdict {
+        let (heard, last) = self.load.end().await;
+        self.fleet.stop().await;
+        let folder = self.folder.clone();
+        let verdict = tokio::task::spawn_blocking(move || Verdict::of(&folder)).await.expect("it does not panic");
+        let more = more(&verdict);
+        verdict.tell(self.fault, self.seed, verdict.number("unavailable_s"), &more);
+        verdict.is_clean();
+        assert!(heard, "every player heard the end: {last}");
+        verdict
+    }
+}
+
+impl Verdict {
+    /// The run went on soon enough after its fault.
+    pub fn went_on(&self) {
+        let waited = self.number("unavailable_s");
+        assert!(waited <= UNAVAILABLE_S_MAX, "nobody was served for {waited} s");
+    }
+}

@@ -1,0 +1,87 @@
+//! The verdict: runs `tests/checker` over what a run left behind.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::stack::server;
+
+/// What the checker found.
+#[derive(Debug)]
+pub struct Verdict {
+    report: Value,
+    folder: PathBuf,
+}
+
+/// The kinds of which there may be none.
+const KINDS: [&str; 5] = ["lost", "phantom", "dup", "mismatch", "gap"];
+
+impl Verdict {
+    /// Judges the run whose logs are in `folder`.
+    pub fn of(folder: &Path) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/checker/check.py");
+        let output = Command::new(python())
+            .args(["-B", script, "--log"])
+            .arg(folder)
+            .args(["--brokers", &server("QUIZ_KAFKA__BOOTSTRAP_SERVERS")])
+            .args(["--registry", &server("QUIZ_REGISTRY__URL"), "--mongo", &server("QUIZ_MONGO__URI")])
+            .output()
+            .expect("Python is there: scripts/setup");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report = serde_json::from_slice(&output.stdout).expect("the checker prints JSON");
+        Self { report, folder: folder.to_path_buf() }
+    }
+
+    /// A number of the report.
+    pub fn number(&self, name: &str) -> f64 {
+        self.report[name].as_f64().unwrap_or_else(|| panic!("the checker tells {name}: {}", self.report))
+    }
+
+    /// How many of the five kinds there are.
+    pub fn faults(&self) -> f64 {
+        KINDS.iter().map(|kind| self.number(kind)).sum()
+    }
+
+    /// Prints the line of a test and appends it to `faults.tsv`.
+    pub fn tell(&self, fault: &str, seed: u64, unavailable_s: f64, more: &str) {
+        let ledger: Vec<String> = KINDS.iter().map(|kind| self.number(kind).to_string()).collect();
+        let line = format!(
+            "seed={seed} fault={fault} unavailable_s={unavailable_s:.2} ledger={} acked={} late={} ack_max_s={} {more}",
+            ledger.join("/"),
+            self.number("acked"),
+            self.number("late"),
+            self.number("ack_max_s"),
+        );
+        println!("{}", line.trim_end());
+        let path = target().join("faults.tsv");
+        let mut file = std::fs::File::options().create(true).append(true).open(path).expect("a writable target folder");
+        let row = line.trim_end().replace(' ', "\t") + "\n";
+        file.write_all(row.as_bytes()).expect("a writable target folder");
+    }
+
+    /// Nothing was lost, invented, doubled, changed or left out.
+    pub fn is_clean(&self) {
+        assert!(
+            self.faults() == 0.0,
+            "{}\nthe dumps are in {}",
+            serde_json::to_string_pretty(&self.report).expect("JSON"),
+            self.folder.display()
+        );
+    }
+}
+
+/// The interpreter with the checker's packages.
+fn python() -> PathBuf {
+    let home = || Path::new(&std::env::var("HOME").expect("a home folder")).join(".cache");
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
+    cache.join("quizstream/python/bin/python")
+}
+
+/// The target folder of this build.
+pub fn target() -> PathBuf {
+    // The test binary is in TARGET/PROFILE/deps.
+    let own = std::env::current_exe().expect("a path");
+    own.ancestors().nth(3).expect("it is three folders deep").to_path_buf()
+}
