@@ -368,3 +368,69 @@ fn the_fold_is_total() {
     assert_eq!(session.next_seq(), whole.next_seq() + 1);
     assert_eq!(session.phase(), whole.phase());
 }
+
+#[test]
+fn an_edge_ends_the_presence_of_its_own_sockets_only() {
+    let mut table = Table::with(2, settings(1, 10));
+    assert_eq!(table.joins_at(1, &[join(1, "Ada"), join(2, "Bob")]), "joins +1=Ada +2=Bob");
+    // Ada comes back through another edge before the first one has noticed that she left.
+    assert_eq!(table.joins_at(2, &[connected(1)]), "presence +1");
+    assert_eq!(table.joins_at(1, &[disconnected(1, None)]), "", "a zombie edge counts nobody out");
+    assert_eq!(table.session.connected(), 2);
+    assert_eq!(table.joins_at(2, &[connected(1)]), "", "she is there already");
+    // And back again, while the second edge is slow to tell.
+    assert_eq!(table.joins_at(1, &[connected(1)]), "presence +1");
+    assert_eq!(table.joins_at(2, &[disconnected(1, None)]), "");
+    assert_eq!(table.joins_at(1, &[disconnected(1, None)]), "presence -1");
+    assert_eq!(table.joins_at(1, &[disconnected(1, None)]), "");
+    assert_eq!(table.session.connected(), 1);
+    // A join through another edge is a move as well.
+    assert_eq!(table.joins_at(2, &[join(2, "Bob")]), "joins +2=Bob");
+    assert_eq!(table.joins_at(1, &[disconnected(2, None)]), "");
+    assert_eq!(table.joins_at(2, &[disconnected(2, None)]), "presence -2");
+    assert_eq!(rebuilt(&table.log), table.session);
+}
+
+#[test]
+fn an_answer_told_by_an_edge_that_the_player_has_left_counts() {
+    let mut table = Table::with(1, settings(1, 10));
+    table.joins_at(1, &[join(1, "Ada"), join(2, "Bob")]);
+    table.command(open(None));
+    table.joins_at(2, &[connected(1)]);
+    assert_eq!(table.joins_at(1, &[disconnected(1, Some(0))]), "presence !1");
+    assert_eq!(table.joins_at(2, &[disconnected(1, None)]), "presence -1 !1");
+    assert_eq!(table.session.eligible(), 2, "Bob has not answered, and is waited for");
+    assert_eq!(table.scores(counted(0, 0, 5, 1, 0)), "");
+    // The other way round: the word comes when she is gone already.
+    let mut table = Table::with(1, settings(1, 10));
+    table.joins_at(1, &[join(1, "Ada"), join(2, "Bob")]);
+    table.command(open(None));
+    table.joins_at(2, &[connected(1)]);
+    assert_eq!(table.joins_at(2, &[disconnected(1, None)]), "presence -1");
+    assert_eq!(table.joins_at(1, &[disconnected(1, Some(0))]), "presence !1");
+    assert_eq!(table.session.eligible(), 2);
+    assert_eq!(rebuilt(&table.log), table.session);
+}
+
+#[test]
+fn records_without_an_edge_are_folded_as_they_were_meant() {
+    let mut table = Table::with(1, settings(1, 10));
+    table.joins_at(1, &[join(1, "Ada"), join(2, "Bob")]);
+    table.joins_at(1, &[disconnected(2, None)]);
+    table.joins_at(1, &[connected(2)]);
+    for event in &mut table.log {
+        if let quiz_schemas::AnyEvent::Sessions(record) = event {
+            match &mut record.body {
+                SessionsBody::JoinsDecided(joins) => joins.admitted.iter_mut().for_each(|row| row.edge = None),
+                SessionsBody::PresenceChanged(presence) => presence.edges.clear(),
+                _ => {}
+            }
+        }
+    }
+    table.session = rebuilt(&table.log);
+    assert_eq!(table.session.connected(), 2);
+    // Where they are is not known: the first edge that says that they left is believed.
+    assert_eq!(table.joins_at(7, &[disconnected(1, None)]), "presence -1");
+    assert_eq!(table.joins_at(7, &[connected(2)]), "presence +2");
+    assert_eq!(table.joins_at(1, &[disconnected(2, None)]), "");
+}

@@ -13,18 +13,20 @@ use naive::Naive;
 use proptest::prelude::*;
 use quiz_game::session::{IDLE_MS_MAX, JoinInput, Session};
 use quiz_schemas::events::*;
-use quiz_schemas::{AnyEvent, QuestionNo};
+use quiz_schemas::{AnyEvent, EdgeId, QuestionNo};
 use session_kit::*;
 
 const LANES: u16 = 2;
 const CAPACITY: i32 = 4;
 const QUESTIONS: usize = 3;
+const EDGES: usize = 3;
 const NAMES: [&str; 7] = ["Ada", "ada", "Bob", "BOB", "Cy", "Dee", "Eve"];
 
 #[derive(Clone, Debug)]
 enum Op {
     Command(CommandsBody),
-    Joins(Vec<JoinsBody>),
+    /// Each with the number of the edge that tells it.
+    Joins(Vec<(usize, JoinsBody)>),
     /// A lane has counted that many more first answers to the question in play.
     Count(u16, i64),
     /// A lane tells again what it told, under new offsets: a scoring worker came back.
@@ -63,7 +65,7 @@ fn command_body() -> impl Strategy<Value = CommandsBody> {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         20 => command_body().prop_map(Op::Command),
-        12 => prop::collection::vec(join_body(), 1..12).prop_map(Op::Joins),
+        12 => prop::collection::vec((0..EDGES, join_body()), 1..12).prop_map(Op::Joins),
         10 => (0..LANES, 0..3i64).prop_map(|(lane, more)| Op::Count(lane, more)),
         2 => (0..LANES).prop_map(Op::CountAgain),
         40 => (0..LANES, 0..2i32).prop_map(|(lane, part)| Op::Report(lane, part)),
@@ -74,10 +76,19 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Nobody has answered a question that was not asked.
+fn possible(body: &JoinsBody, asked: Option<QuestionNo>) -> JoinsBody {
+    let mut body = body.clone();
+    if let JoinsBody::PlayerDisconnected(gone) = &mut body {
+        gone.answered = gone.answered.filter(|question| asked.is_some_and(|asked| *question <= asked));
+    }
+    body
+}
+
 #[derive(Clone)]
 enum Input {
     Command(CommandsBody),
-    Join(JoinsBody),
+    Join(EdgeId, JoinsBody),
     Scores(ScoresRecord),
 }
 
@@ -115,7 +126,11 @@ impl World {
     fn run(&mut self, op: &Op) {
         match op {
             Op::Command(body) => self.take_new(vec![Input::Command(body.clone())]),
-            Op::Joins(bodies) => self.take_new(bodies.iter().cloned().map(Input::Join).collect()),
+            Op::Joins(told) => {
+                let asked = self.naive.asked();
+                let input = |(n, body): &(usize, JoinsBody)| Input::Join(edge(*n), possible(body, asked));
+                self.take_new(told.iter().map(input).collect());
+            }
             Op::Count(lane, more) => self.count(*lane, *more),
             Op::CountAgain(lane) => {
                 let again: Vec<_> = self.counted.iter().filter(|record| record.lane == *lane).cloned().collect();
@@ -169,7 +184,7 @@ impl World {
         for input in &self.inputs[from..] {
             match input {
                 Input::Command(body) => self.naive.command(body, self.now_us, &mut expected),
-                Input::Join(body) => self.naive.join(body, &mut expected),
+                Input::Join(edge, body) => self.naive.join(edge, body, &mut expected),
                 Input::Scores(record) => self.naive.scores(record, &mut expected),
             }
         }
@@ -182,8 +197,8 @@ impl World {
         let mut at = from;
         while at < self.inputs.len() {
             let mut joins = Vec::new();
-            while let Some(Input::Join(body)) = self.inputs.get(at) {
-                joins.push(JoinInput { offset: at as i64, body });
+            while let Some(Input::Join(edge, body)) = self.inputs.get(at) {
+                joins.push(JoinInput { offset: at as i64, edge, body });
                 at += 1;
             }
             self.session.joins(&joins, self.now_us, out);
@@ -195,7 +210,7 @@ impl World {
                 Some(Input::Scores(record)) => {
                     self.session.scores(offset, record, self.now_us, out).expect("the lanes are there");
                 }
-                Some(Input::Join(_)) | None => continue,
+                Some(Input::Join(..)) | None => continue,
             }
             at += 1;
         }
@@ -211,8 +226,8 @@ impl World {
         for joins in [joins_first, !joins_first] {
             for at in from..self.inputs.len() {
                 match &self.inputs[at] {
-                    Input::Join(body) if joins => {
-                        self.session.joins(&[JoinInput { offset: at as i64, body }], self.now_us, &mut out);
+                    Input::Join(edge, body) if joins => {
+                        self.session.joins(&[JoinInput { offset: at as i64, edge, body }], self.now_us, &mut out);
                     }
                     Input::Command(body) if !joins => {
                         self.session.command(at as i64, body, self.now_us, &mut out).expect("the game is there");
@@ -248,6 +263,9 @@ impl World {
         let players: Vec<_> =
             (0..9).filter_map(|n| self.session.player(player(n)).map(|row| (n, row.connected))).collect();
         assert_eq!(players, self.naive.players());
+        let places: Vec<_> =
+            (0..9).filter_map(|n| self.session.player(player(n)).map(|row| row.edge.clone())).collect();
+        assert_eq!(places, self.naive.places());
         assert_eq!(self.session.eligible(), self.naive.eligible());
         assert_eq!(self.session.connected(), players.iter().filter(|(_, connected)| *connected).count());
     }

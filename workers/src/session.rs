@@ -19,7 +19,7 @@ pub use games::{ENDED_MAX, TICK_RECORDS_MAX};
 pub use parked::{PARKED_MAX, PARKED_MS_MAX};
 
 use games::Games;
-use parked::Parked;
+use parked::{Parked, Waiting};
 
 /// The group's id on the broker.
 pub const GROUP_ID: &str = "quiz.sessions";
@@ -78,7 +78,7 @@ impl Sessions {
         }
         let waiting = if known { Vec::new() } else { self.parked.take(command.game) };
         if !waiting.is_empty() {
-            let inputs: Vec<_> = waiting.iter().map(|(offset, body)| JoinInput { offset: *offset, body }).collect();
+            let inputs: Vec<_> = waiting.iter().map(Waiting::input).collect();
             self.games.change(command.game, |session| session.joins(&inputs, now_us, &mut out.produce));
         }
     }
@@ -169,7 +169,7 @@ impl Processor for SessionWorker {
         for record in batch {
             match &record.event {
                 AnyEvent::Joins(join) => {
-                    joins.push(join.game, JoinInput { offset: record.offset, body: &join.body });
+                    joins.push(join.game, JoinInput { offset: record.offset, edge: &join.edge, body: &join.body });
                 }
                 // What a game is told after its joins finds them decided.
                 AnyEvent::Commands(command) => {

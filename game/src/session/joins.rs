@@ -1,12 +1,12 @@
 //! Joins and presence, taken in batches: a room of thousands joins in a few records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quiz_schemas::events::{
     JoinRefusal, JoinRequested, JoinsBody, JoinsDecided, PlayerAdmitted, PlayerDisconnected, PresenceChanged,
     RefusalReason,
 };
-use quiz_schemas::{AnyEvent, LaneKey, PlayerId, QuestionNo, Topic};
+use quiz_schemas::{AnyEvent, EdgeId, LaneKey, PlayerId, QuestionNo, Topic};
 
 use super::{Phase, Session, cause};
 use crate::nickname;
@@ -19,6 +19,8 @@ pub const JOINS_ROWS_MAX: usize = 2_000;
 pub struct JoinInput<'a> {
     /// Its offset.
     pub offset: i64,
+    /// The edge that wrote it.
+    pub edge: &'a EdgeId,
     /// What it says.
     pub body: &'a JoinsBody,
 }
@@ -28,8 +30,8 @@ pub struct JoinInput<'a> {
 struct DecidedJoins {
     admitted: Vec<PlayerAdmitted>,
     refused: Vec<JoinRefusal>,
-    /// The players of `admitted`.
-    players: BTreeSet<PlayerId>,
+    /// The players of `admitted`, and where each is.
+    players: BTreeMap<PlayerId, EdgeId>,
     /// The names of the new ones among them, by their key; as many as there are new ones.
     names: BTreeSet<String>,
     /// The last input that is decided here.
@@ -40,6 +42,8 @@ struct DecidedJoins {
 #[derive(Default)]
 struct ChangedPresence {
     connected: Vec<PlayerId>,
+    /// Where each of them is.
+    edges: Vec<EdgeId>,
     disconnected: Vec<PlayerId>,
     answered: Vec<PlayerId>,
     /// The players of the lists.
@@ -55,6 +59,16 @@ struct ChangedPresence {
 struct Pending {
     joins: DecidedJoins,
     presence: ChangedPresence,
+}
+
+/// Where a player is.
+enum Presence<'a> {
+    /// Not in the game.
+    Nobody,
+    /// In the game, and not connected.
+    Gone,
+    /// Connected, at this edge; at which is not known from records of older writers.
+    At(Option<&'a EdgeId>),
 }
 
 /// Where decisions go, and when they are made.
@@ -79,13 +93,11 @@ impl Session {
             }
             last = input.offset;
             match input.body {
-                JoinsBody::JoinRequested(join) => self.take_join(&mut pending, input.offset, join, &mut sink),
+                JoinsBody::JoinRequested(join) => self.take_join(&mut pending, input, join, &mut sink),
                 JoinsBody::PlayerConnected(connected) => {
-                    self.take_presence(&mut pending, input.offset, connected.player, None, &mut sink);
+                    self.take_connected(&mut pending, input, connected.player, &mut sink);
                 }
-                JoinsBody::PlayerDisconnected(gone) => {
-                    self.take_presence(&mut pending, input.offset, gone.player, Some(gone), &mut sink);
-                }
+                JoinsBody::PlayerDisconnected(gone) => self.take_gone(&mut pending, input, gone, &mut sink),
                 JoinsBody::Unknown => {}
             }
         }
@@ -96,16 +108,17 @@ impl Session {
         self.follow_up(Some(&cause(Topic::Joins, last)), now_us, out);
     }
 
-    fn take_join(&mut self, pending: &mut Pending, offset: i64, join: &JoinRequested, sink: &mut Sink<'_>) {
+    fn take_join(&mut self, pending: &mut Pending, input: &JoinInput<'_>, join: &JoinRequested, sink: &mut Sink<'_>) {
         let rows = pending.joins.admitted.len() + pending.joins.refused.len();
-        if rows >= JOINS_ROWS_MAX || pending.presence.players.contains(&join.player) {
+        let elsewhere = pending.joins.players.get(&join.player).is_some_and(|edge| edge != input.edge);
+        if rows >= JOINS_ROWS_MAX || elsewhere || pending.presence.players.contains(&join.player) {
             self.flush(pending, sink);
         }
         let joins = &mut pending.joins;
-        joins.offset = offset;
-        match self.decide_join(joins, join) {
+        joins.offset = input.offset;
+        match self.decide_join(joins, join, input.edge) {
             Ok(admitted) => {
-                if joins.players.insert(join.player) {
+                if joins.players.insert(join.player, input.edge.clone()).is_none() {
                     joins.admitted.push(admitted);
                 }
             }
@@ -113,8 +126,14 @@ impl Session {
         }
     }
 
-    fn decide_join(&self, joins: &mut DecidedJoins, join: &JoinRequested) -> Result<PlayerAdmitted, RefusalReason> {
+    fn decide_join(
+        &self,
+        joins: &mut DecidedJoins,
+        join: &JoinRequested,
+        edge: &EdgeId,
+    ) -> Result<PlayerAdmitted, RefusalReason> {
         let player = join.player;
+        let edge = Some(edge.clone());
         let Some(setup) = self.setup.as_ref() else {
             return Err(if self.created { RefusalReason::GameOver } else { RefusalReason::NoGame });
         };
@@ -123,11 +142,11 @@ impl Session {
             return Err(RefusalReason::Banned);
         }
         if let Some(row) = self.lobby.player(player) {
-            return Ok(PlayerAdmitted { player, nickname: row.nickname.to_string(), lane });
+            return Ok(PlayerAdmitted { player, nickname: row.nickname.to_string(), lane, edge });
         }
-        if joins.players.contains(&player) {
+        if joins.players.contains_key(&player) {
             // Its row is in the same record already: this one is not used.
-            return Ok(PlayerAdmitted { player, nickname: String::new(), lane });
+            return Ok(PlayerAdmitted { player, nickname: String::new(), lane, edge });
         }
         let capacity = usize::try_from(setup.settings.capacity).unwrap_or(0);
         if self.lobby.is_full(joins.names.len(), capacity) {
@@ -140,40 +159,78 @@ impl Session {
         if self.lobby.has_name(&key) || !joins.names.insert(key) {
             return Err(RefusalReason::NicknameTaken);
         }
-        Ok(PlayerAdmitted { player, nickname, lane })
+        Ok(PlayerAdmitted { player, nickname, lane, edge })
     }
 
-    fn take_presence(
+    /// A player is where they were seen last; if that is another edge, they have moved.
+    fn take_connected(&mut self, pending: &mut Pending, input: &JoinInput<'_>, player: PlayerId, sink: &mut Sink<'_>) {
+        self.make_room(pending, player, sink);
+        let at = match self.presence(pending, player) {
+            Presence::Nobody => return,
+            Presence::Gone => None,
+            Presence::At(edge) => edge,
+        };
+        if at == Some(input.edge) {
+            return;
+        }
+        let presence = &mut pending.presence;
+        presence.offset = input.offset;
+        presence.players.insert(player);
+        presence.connected.push(player);
+        presence.edges.push(input.edge.clone());
+    }
+
+    /// A socket is gone. An edge speaks of its own sockets only: while the player is at another, this
+    /// one's word ends nothing. That they had answered is true all the same. (Who has answered a question
+    /// was asked it: so what has no effect here has none when it is read again after another was opened.)
+    fn take_gone(
         &mut self,
         pending: &mut Pending,
-        offset: i64,
-        player: PlayerId,
-        gone: Option<&PlayerDisconnected>,
+        input: &JoinInput<'_>,
+        gone: &PlayerDisconnected,
         sink: &mut Sink<'_>,
     ) {
+        let player = gone.player;
+        self.make_room(pending, player, sink);
+        let leaves = match self.presence(pending, player) {
+            Presence::Nobody => return,
+            Presence::Gone => false,
+            Presence::At(edge) => edge.is_none_or(|edge| edge == input.edge),
+        };
+        let question = self.counting();
+        let known = question.is_some() && self.lobby.player(player).is_some_and(|row| row.answered == question);
+        let answered = question.is_some() && gone.answered == question;
+        if !leaves && (known || !answered) {
+            return;
+        }
+        let presence = &mut pending.presence;
+        presence.offset = input.offset;
+        presence.players.insert(player);
+        if leaves {
+            presence.disconnected.push(player);
+        }
+        // Someone who answered, came back on another socket and left again has answered still.
+        if answered || known {
+            presence.answered.push(player);
+        }
+    }
+
+    fn make_room(&mut self, pending: &mut Pending, player: PlayerId, sink: &mut Sink<'_>) {
         let presence = &pending.presence;
         if presence.players.len() >= JOINS_ROWS_MAX || presence.players.contains(&player) {
             self.flush(pending, sink);
         }
-        let row = self.lobby.player(player);
-        let admitted = pending.joins.players.contains(&player);
-        let is_connected = admitted || row.is_some_and(|row| row.connected);
-        if (!admitted && row.is_none()) || is_connected == gone.is_none() {
-            return;
+    }
+
+    /// Where a player is, with what is decided of joins and not yet emitted.
+    fn presence<'a>(&'a self, pending: &'a Pending, player: PlayerId) -> Presence<'a> {
+        if let Some(edge) = pending.joins.players.get(&player) {
+            return Presence::At(Some(edge));
         }
-        let known = row.and_then(|row| row.answered);
-        let presence = &mut pending.presence;
-        presence.offset = offset;
-        presence.players.insert(player);
-        let Some(gone) = gone else {
-            presence.connected.push(player);
-            return;
-        };
-        presence.disconnected.push(player);
-        // Someone who answered, came back on another socket and left again has answered still.
-        let question = self.counting();
-        if question.is_some() && (gone.answered == question || known == question) {
-            presence.answered.push(player);
+        match self.lobby.player(player) {
+            None => Presence::Nobody,
+            Some(row) if row.connected => Presence::At(row.edge.as_ref()),
+            Some(_) => Presence::Gone,
         }
     }
 
@@ -192,8 +249,8 @@ impl Session {
             self.emit(body.into(), Some(cause(Topic::Joins, joins.offset)), sink.now_us, sink.out);
         }
         if !presence.players.is_empty() {
-            let ChangedPresence { connected, disconnected, answered, offset, .. } = presence;
-            let body = PresenceChanged { connected, disconnected, answered };
+            let ChangedPresence { connected, edges, disconnected, answered, offset, .. } = presence;
+            let body = PresenceChanged { connected, edges, disconnected, answered };
             self.emit(body.into(), Some(cause(Topic::Joins, offset)), sink.now_us, sink.out);
         }
     }

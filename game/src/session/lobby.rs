@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quiz_schemas::events::{JoinsDecided, PresenceChanged};
-use quiz_schemas::{PlayerId, QuestionNo};
+use quiz_schemas::{EdgeId, PlayerId, QuestionNo};
 
 use crate::nickname;
 
@@ -16,8 +16,10 @@ pub const ADMITTED_PER_SEAT_MAX: usize = 2;
 pub struct Player {
     /// Under which name.
     pub nickname: Box<str>,
-    /// Whether a socket of theirs is open, as far as the edges have said.
+    /// Whether a socket of theirs is open, as far as the edge that they are at has said.
     pub connected: bool,
+    /// The edge that they are at; none while they are not connected, and in records of older writers.
+    pub edge: Option<EdgeId>,
     /// The last question that they are known to have answered, told when they left.
     pub answered: Option<QuestionNo>,
 }
@@ -86,24 +88,24 @@ impl Lobby {
     pub(super) fn fold_joins(&mut self, joins: &JoinsDecided) {
         for admitted in &joins.admitted {
             if self.players.contains_key(&admitted.player) {
-                self.connect(admitted.player);
+                self.connect(admitted.player, admitted.edge.clone());
                 continue;
             }
             self.names.insert(nickname::key(&admitted.nickname).into());
             let nickname = admitted.nickname.as_str().into();
-            self.players.insert(admitted.player, Player { nickname, connected: true, answered: None });
+            let edge = admitted.edge.clone();
+            self.players.insert(admitted.player, Player { nickname, connected: true, edge, answered: None });
             self.connected += 1;
         }
     }
 
     pub(super) fn fold_presence(&mut self, presence: &PresenceChanged) {
+        let mut edges = presence.edges.iter().cloned();
         for &player in &presence.connected {
-            self.connect(player);
+            self.connect(player, edges.next());
         }
         for &player in &presence.answered {
-            if let Some(row) = self.players.get_mut(&player).filter(|row| row.connected) {
-                row.answered = self.counting;
-            }
+            self.answered(player);
         }
         for &player in &presence.disconnected {
             self.disconnect(player);
@@ -123,11 +125,27 @@ impl Lobby {
         }
     }
 
-    fn connect(&mut self, player: PlayerId) {
+    /// A player has answered the question whose answers are counted: told by an edge that they left,
+    /// whether they are at another by now or gone.
+    fn answered(&mut self, player: PlayerId) {
         let counting = self.counting;
-        let Some(row) = self.players.get_mut(&player).filter(|row| !row.connected) else {
+        let Some(row) = self.players.get_mut(&player) else {
             return;
         };
+        let news = counting.is_some() && row.answered != counting;
+        self.left_answered += usize::from(news && !row.connected);
+        row.answered = counting;
+    }
+
+    fn connect(&mut self, player: PlayerId, edge: Option<EdgeId>) {
+        let counting = self.counting;
+        let Some(row) = self.players.get_mut(&player) else {
+            return;
+        };
+        row.edge = edge;
+        if row.connected {
+            return;
+        }
         row.connected = true;
         self.connected += 1;
         self.left_answered =
@@ -140,6 +158,7 @@ impl Lobby {
             return;
         };
         row.connected = false;
+        row.edge = None;
         self.connected = self.connected.saturating_sub(1);
         self.left_answered += usize::from(counting.is_some() && row.answered == counting);
     }

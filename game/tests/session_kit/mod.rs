@@ -4,7 +4,7 @@
 use quiz_game::session::{JoinInput, Nonsense, Session};
 use quiz_schemas::events::*;
 use quiz_schemas::quiz::{AnswerKey, Picks, Question, QuestionKind, Quiz};
-use quiz_schemas::{AnyEvent, GameId, Pin, PlayerId, Position, QuestionNo};
+use quiz_schemas::{AnyEvent, EdgeId, GameId, Pin, PlayerId, Position, QuestionNo};
 
 pub const START_US: i64 = 1_790_000_000_000_000;
 
@@ -14,6 +14,10 @@ pub fn game() -> GameId {
 
 pub fn player(n: u64) -> PlayerId {
     PlayerId::from_bits(n)
+}
+
+pub fn edge(n: usize) -> EdgeId {
+    format!("edge-{n}").into()
 }
 
 pub fn quiz(questions: usize) -> Quiz {
@@ -99,7 +103,14 @@ impl Table {
     }
 
     pub fn joins(&mut self, bodies: &[JoinsBody]) -> String {
-        let inputs: Vec<_> = bodies.iter().map(|body| JoinInput { offset: self.next_offset(), body }).collect();
+        self.joins_at(0, bodies)
+    }
+
+    /// Joins and presence as the `n`th edge tells them.
+    pub fn joins_at(&mut self, n: usize, bodies: &[JoinsBody]) -> String {
+        let edge = edge(n);
+        let inputs: Vec<_> =
+            bodies.iter().map(|body| JoinInput { offset: self.next_offset(), edge: &edge, body }).collect();
         let mut out = Vec::new();
         self.session.joins(&inputs, self.now_us, &mut out);
         self.said(Ok(()), out)

@@ -1,7 +1,7 @@
 //! A session as one would write it in an hour: plain lists, one input at a time, nothing counted ahead.
 
 use quiz_schemas::events::*;
-use quiz_schemas::{AnyEvent, QuestionNo};
+use quiz_schemas::{AnyEvent, EdgeId, QuestionNo};
 
 const GRACE_US: i64 = 300_000;
 const IDLE_US: i64 = 4 * 3600 * 1_000_000;
@@ -66,7 +66,8 @@ enum State {
 struct Row {
     player: u64,
     name: String,
-    connected: bool,
+    /// Where a socket of theirs is open.
+    at: Option<EdgeId>,
     /// Known to have answered the question in play.
     answered: bool,
     removed: bool,
@@ -115,14 +116,26 @@ impl Naive {
         if matches!(self.state, State::Open { .. } | State::Stopping { .. }) { self.question } else { None }
     }
 
+    /// The latest question asked.
+    pub fn asked(&self) -> Option<QuestionNo> {
+        self.question
+    }
+
     pub fn players(&self) -> Vec<(u64, bool)> {
         if self.state == State::Over {
             return Vec::new();
         }
         let mut players: Vec<_> =
-            self.rows.iter().filter(|row| !row.removed).map(|row| (row.player, row.connected)).collect();
+            self.rows.iter().filter(|row| !row.removed).map(|row| (row.player, row.at.is_some())).collect();
         players.sort_unstable();
         players
+    }
+
+    /// Where each player is, in the order of [`Naive::players`].
+    pub fn places(&self) -> Vec<Option<EdgeId>> {
+        let players = self.players();
+        let row = |player| self.rows.iter().find(|row| row.player == player).expect("a player has a row");
+        players.into_iter().map(|(player, _)| row(player).at.clone()).collect()
     }
 
     pub fn eligible(&self) -> usize {
@@ -131,7 +144,7 @@ impl Naive {
         }
         let open = self.question_open().is_some();
         let counts = |row: &&Row| {
-            if row.removed { open && row.may_have_answered } else { row.connected || (open && row.answered) }
+            if row.removed { open && row.may_have_answered } else { row.at.is_some() || (open && row.answered) }
         };
         self.rows.iter().filter(counts).count()
     }
@@ -191,7 +204,7 @@ impl Naive {
             None => "rejected NoPlayer".into(),
             Some(row) => {
                 row.removed = true;
-                row.may_have_answered = open && (row.connected || row.answered);
+                row.may_have_answered = open && (row.at.is_some() || row.answered);
                 format!("kicked {player}")
             }
         }
@@ -225,12 +238,12 @@ impl Naive {
         if asked >= self.questions { "over Finished".into() } else { "over Host".into() }
     }
 
-    pub fn join(&mut self, body: &JoinsBody, said: &mut Said) {
+    pub fn join(&mut self, edge: &EdgeId, body: &JoinsBody, said: &mut Said) {
         let open = self.question_open();
         match body {
             JoinsBody::JoinRequested(join) => {
                 let player = join.player.bits();
-                match self.admit(player, &join.nickname) {
+                match self.admit(player, &join.nickname, edge) {
                     Ok(name) => {
                         if !said.admitted.contains(&(player, name.clone())) {
                             said.admitted.push((player, name));
@@ -239,15 +252,29 @@ impl Naive {
                     Err(reason) => said.refused.push((player, reason)),
                 }
             }
-            JoinsBody::PlayerConnected(connected) => self.present(connected.player.bits(), true, false),
+            JoinsBody::PlayerConnected(connected) => {
+                if let Some(row) = self.row(connected.player.bits())
+                    && row.at.as_ref() != Some(edge)
+                {
+                    row.at = Some(edge.clone());
+                    self.touched = true;
+                }
+            }
             JoinsBody::PlayerDisconnected(gone) => {
-                self.present(gone.player.bits(), false, open.is_some() && gone.answered == open);
+                let answered = open.is_some() && gone.answered == open;
+                if let Some(row) = self.row(gone.player.bits()) {
+                    let (learns, leaves) = (answered && !row.answered, row.at.as_ref() == Some(edge));
+                    row.answered |= answered;
+                    // A zombie edge never counts out a player who is elsewhere.
+                    row.at.take_if(|_| leaves);
+                    self.touched |= learns || leaves;
+                }
             }
             JoinsBody::Unknown => {}
         }
     }
 
-    fn admit(&mut self, player: u64, nickname: &str) -> Result<String, RefusalReason> {
+    fn admit(&mut self, player: u64, nickname: &str, edge: &EdgeId) -> Result<String, RefusalReason> {
         if self.state == State::Over {
             return Err(RefusalReason::GameOver);
         }
@@ -255,7 +282,7 @@ impl Naive {
             if row.removed {
                 return Err(RefusalReason::Banned);
             }
-            row.connected = true;
+            row.at = Some(edge.clone());
             let name = row.name.clone();
             self.touched = true;
             return Ok(name);
@@ -271,7 +298,7 @@ impl Naive {
         self.rows.push(Row {
             player,
             name: name.clone(),
-            connected: true,
+            at: Some(edge.clone()),
             answered: false,
             removed: false,
             may_have_answered: false,
@@ -279,15 +306,9 @@ impl Naive {
         Ok(name)
     }
 
-    fn present(&mut self, player: u64, connected: bool, answered: bool) {
+    fn row(&mut self, player: u64) -> Option<&mut Row> {
         let over = self.state == State::Over;
-        let found = self.rows.iter_mut().find(|row| row.player == player && !row.removed);
-        let Some(row) = found.filter(|row| !over && row.connected != connected) else {
-            return;
-        };
-        row.connected = connected;
-        row.answered |= answered;
-        self.touched = true;
+        self.rows.iter_mut().find(|row| row.player == player && !row.removed && !over)
     }
 
     pub fn scores(&mut self, record: &ScoresRecord, _: &mut Said) {
@@ -300,7 +321,7 @@ impl Naive {
                 self.counts.push((record.lane, record.position.offset, record.counts.scored + record.counts.late));
             }
             ScoresBody::LaneScored(scored) => self.parts.push((record.lane, scored.part)),
-            ScoresBody::Unknown => {}
+            ScoresBody::LaneStored(_) | ScoresBody::Unknown => {}
         }
     }
 

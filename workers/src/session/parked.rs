@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use quiz_game::session::JoinInput;
-use quiz_schemas::GameId;
 use quiz_schemas::events::JoinsBody;
+use quiz_schemas::{EdgeId, GameId};
 
 /// The most joins that wait in one partition.
 pub const PARKED_MAX: usize = 10_000;
@@ -14,10 +14,25 @@ pub const PARKED_MAX: usize = 10_000;
 /// How long a join waits: thirty seconds.
 pub const PARKED_MS_MAX: i64 = 30_000;
 
+/// A join that waits.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Waiting {
+    offset: i64,
+    edge: EdgeId,
+    body: JoinsBody,
+}
+
+impl Waiting {
+    /// As the game takes it.
+    pub(super) fn input(&self) -> JoinInput<'_> {
+        JoinInput { offset: self.offset, edge: &self.edge, body: &self.body }
+    }
+}
+
 /// The joins that wait.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Parked {
-    by_game: BTreeMap<GameId, VecDeque<(i64, JoinsBody)>>,
+    by_game: BTreeMap<GameId, VecDeque<Waiting>>,
     /// By offset: whose it is and since when it waits.
     order: BTreeMap<i64, (GameId, i64)>,
 }
@@ -40,15 +55,16 @@ impl Parked {
             return false;
         }
         self.order.insert(input.offset, (game, now_us));
-        self.by_game.entry(game).or_default().push_back((input.offset, input.body.clone()));
+        let waiting = Waiting { offset: input.offset, edge: input.edge.clone(), body: input.body.clone() };
+        self.by_game.entry(game).or_default().push_back(waiting);
         true
     }
 
     /// Takes out those of a game, in offset order.
-    pub(super) fn take(&mut self, game: GameId) -> Vec<(i64, JoinsBody)> {
-        let mut waiting: Vec<_> = self.by_game.remove(&game).unwrap_or_default().into();
-        waiting.sort_unstable_by_key(|&(offset, _)| offset);
-        for (offset, _) in &waiting {
+    pub(super) fn take(&mut self, game: GameId) -> Vec<Waiting> {
+        let mut waiting: Vec<Waiting> = self.by_game.remove(&game).unwrap_or_default().into();
+        waiting.sort_unstable_by_key(|waiting| waiting.offset);
+        for Waiting { offset, .. } in &waiting {
             self.order.remove(offset);
         }
         waiting
@@ -69,7 +85,7 @@ impl Parked {
             expired.push(offset);
             if let Some(waiting) = self.by_game.get_mut(&game) {
                 // Joins are parked in offset order and expire in it, so it stands first.
-                waiting.pop_front_if(|(at, _)| *at == offset);
+                waiting.pop_front_if(|first| first.offset == offset);
                 if waiting.is_empty() {
                     self.by_game.remove(&game);
                 }

@@ -12,6 +12,7 @@ use tracing::info;
 
 use super::consumer::Callbacks;
 use super::{GroupError, Outbox};
+use crate::failpoint::{self, Point};
 use crate::group::event::Event;
 use crate::processor::Processor;
 
@@ -47,8 +48,12 @@ impl Committer {
         let is_retired = Arc::clone(&retired);
         let run = move || {
             for Commit { offsets, awaited } in inbox {
+                failpoint::pass(Point::BeforeCommit);
                 let event = match consumer.commit(&offsets, CommitMode::Sync) {
-                    Ok(()) => Event::Committed,
+                    Ok(()) => {
+                        failpoint::pass(Point::AfterCommit);
+                        Event::Committed
+                    }
                     Err(err) => {
                         info!(group, %err, "a commit failed");
                         Event::CommitFailed

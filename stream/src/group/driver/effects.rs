@@ -9,11 +9,12 @@ use tracing::warn;
 
 use super::{GroupSetup, Outbox};
 use crate::dead_letter::{DeadLetter, dead_letter};
+use crate::failpoint::{self, Point};
 use crate::group::event::{DeadRecord, Event, TaskId};
 use crate::group::limits::EFFECT_TIMEOUT;
 use crate::group::metrics;
-use crate::processor::{Processor, StateStore};
-use crate::producer::DELIVERY_TIMEOUT_MS;
+use crate::processor::{Processor, StateStore, StoreUnavailable};
+use crate::producer::{AppendError, DELIVERY_TIMEOUT_MS};
 use crate::registry::ResolveError;
 
 // An append that is given up must not be appended later, behind its repetition.
@@ -57,21 +58,52 @@ impl<P: Processor> Effects<P> {
 
     pub(super) fn load(&self, task: TaskId, keys: Vec<P::Key>) {
         let store = Arc::clone(&self.store);
-        let effect = async move { store.load(&keys).await.map(|docs| Event::Loaded { task, docs }) };
+        let effect = async move {
+            failpoint::pass(Point::BeforeLoad);
+            store.load(&keys).await.map(|docs| Event::Loaded { task, docs })
+        };
         self.spawn("load", effect, Event::LoadFailed { task });
     }
 
     pub(super) fn write(&self, task: TaskId, writes: Arc<Vec<P::Write>>) {
         let store = Arc::clone(&self.store);
-        let effect = async move { store.write(&writes).await.map(|()| Event::Wrote { task }) };
+        let effect = async move {
+            failpoint::pass(Point::BeforeWrite);
+            if failpoint::is_armed(Point::MidWrite) && writes.len() > 1 {
+                store.write(&writes[..writes.len() / 2]).await?;
+                failpoint::pass(Point::MidWrite);
+            }
+            store.write(&writes).await?;
+            failpoint::pass(Point::AfterWrite);
+            Ok::<_, StoreUnavailable>(Event::Wrote { task })
+        };
         self.spawn("write", effect, Event::WriteFailed { task });
     }
 
     pub(super) fn append(&self, task: TaskId, events: Arc<Vec<AnyEvent>>) {
         let producer = self.setup.producer.clone();
-        let effect =
-            async move { producer.append_all(&events).await.map(|positions| Event::Appended { task, positions }) };
+        let effect = async move {
+            failpoint::pass(Point::BeforeAppend);
+            if failpoint::is_armed(Point::MidAppend) && events.len() > 1 {
+                producer.append_all(&events[..events.len() / 2]).await?;
+                failpoint::pass(Point::MidAppend);
+            }
+            let positions = producer.append_all(&events).await?;
+            failpoint::pass(Point::AfterAppend);
+            Ok::<_, AppendError>(Event::Appended { task, positions })
+        };
         self.spawn("append", effect, Event::AppendFailed { task });
+    }
+
+    pub(super) fn announce(&self, task: TaskId, events: Arc<Vec<AnyEvent>>) {
+        let producer = self.setup.producer.clone();
+        let effect = async move {
+            failpoint::pass(Point::BeforeAnnounce);
+            producer.append_all(&events).await?;
+            failpoint::pass(Point::AfterAnnounce);
+            Ok::<_, AppendError>(Event::Announced { task })
+        };
+        self.spawn("announce", effect, Event::AnnounceFailed { task });
     }
 
     pub(super) fn dead_letter(&self, task: TaskId, dead: Arc<Vec<DeadRecord>>) {
@@ -86,7 +118,7 @@ impl<P: Processor> Effects<P> {
                 let topic = raw.topic.name();
                 ::metrics::counter!(metrics::DLQ_RECORDS_TOTAL, "topic" => topic, "reason" => *reason).increment(1);
             }
-            Ok::<_, crate::producer::AppendError>(Event::DeadLettered { task })
+            Ok::<_, AppendError>(Event::DeadLettered { task })
         };
         self.spawn("dead_letter", effect, Event::DeadLetterFailed { task });
     }

@@ -23,6 +23,7 @@ use super::restore::Restorer;
 use super::starts::Opener;
 use super::transactions::{Request, Transactor};
 use super::{Clock, GroupError, GroupSetup, Outbox};
+use crate::failpoint::{self, Point};
 use crate::group::event::{Action, Event, RawRecord, TaskId};
 use crate::group::limits::{BATCH_RECORDS_MAX, POLL_SLEEP};
 use crate::group::machine::Machine;
@@ -187,6 +188,10 @@ impl<P: Processor> Member<P> {
                     if let Some(raw) = raw_record(&message)
                         && !self.seeks.contains_key(&raw.partition)
                     {
+                        if failpoint::fires(Point::ConsumerStalls) {
+                            // Behind the loop's back, as a lost wake-up in the client would.
+                            self.pause(raw.partition);
+                        }
                         records.push(raw);
                     }
                 }
@@ -316,6 +321,7 @@ impl<P: Processor> Member<P> {
             }
             Action::Load { task, keys } => self.effects.load(task, keys),
             Action::Append { task, events } => self.effects.append(task, events),
+            Action::Announce { task, events } => self.effects.announce(task, events),
             Action::DeadLetter { task, dead } => self.effects.dead_letter(task, dead),
             Action::Write { task, writes } => self.effects.write(task, writes),
             Action::Resolve(id) => self.effects.resolve(id),

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::poll::raw_record;
 use super::{GroupError, GroupSetup, Outbox};
+use crate::failpoint::{self, Point};
 use crate::group::event::{Event, RawRecord, TaskId};
 use crate::group::limits::{RESTORE_CHUNK, RESTORE_IDLE, TRANSACTION_TIMEOUT_MS};
 use crate::processor::{GroupSpec, Processor};
@@ -139,6 +140,7 @@ impl<P: Processor> Thread<P> {
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     moved_at = Instant::now();
+                    failpoint::pass(Point::InRestore);
                     let Some(raw) = raw_record(&message) else { continue };
                     let chunk = chunks.entry(raw.partition).or_default();
                     let partition = raw.partition;

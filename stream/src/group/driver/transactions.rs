@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::consumer::offset_list;
 use super::{GroupError, GroupSetup, Outbox};
+use crate::failpoint::{self, Point};
 use crate::group::event::Event;
 use crate::group::limits::{TRANSACTION_CALL, TRANSACTION_HUNG, TRANSACTION_TIMEOUT_MS, TRANSACTION_TRIES_MAX};
 use crate::group::metrics;
@@ -192,11 +193,19 @@ fn attempt(producer: &Client, codec: &Codec, request: &Request) -> KafkaResult<(
     for event in request.events.iter() {
         send(producer, codec, event)?;
     }
+    if failpoint::is_armed(Point::InTransaction) && !request.events.is_empty() {
+        // What is only queued would die with the process.
+        producer.flush(TRANSACTION_CALL)?;
+        failpoint::pass(Point::InTransaction);
+    }
     if !request.offsets.is_empty() {
         let offsets = offset_list(&request.offsets)?;
         retry(|| producer.send_offsets_to_transaction(&offsets, &request.metadata, TRANSACTION_CALL))?;
     }
-    retry(|| producer.commit_transaction(TRANSACTION_CALL))
+    failpoint::pass(Point::BeforeTransactionCommit);
+    retry(|| producer.commit_transaction(TRANSACTION_CALL))?;
+    failpoint::pass(Point::AfterTransaction);
+    Ok(())
 }
 
 fn send(producer: &Client, codec: &Codec, event: &AnyEvent) -> KafkaResult<()> {
