@@ -1,0 +1,10 @@
+//! Hostile clients, input and networks against the running product: whoever attacks is refused with the
+//! right code, cheaply, and nobody else notices. One module a fault; each prints a line with its seed and
+//! its figures, and has a control that shows that its check can fail. `scripts/test` starts the servers.
+
+mod frames;
+mod injection;
+mod origins;
+mod raw;
+mod stage;
+mod talk;
