@@ -25,14 +25,20 @@ replica_set() {
   printf '%s/%s\n' "$set" "${addresses[*]}"
 }
 
+# The broker has a second listener for clients whose way to it a test wants to cut or slow down: it listens on one
+# port and tells its clients another, on which the test's proxy listens.
 write_kafka_properties() {
-  local port=$1 controller=$2
+  local port=$1 controller=$2 via proxy
+  via=$(port_of kafka-via)
+  proxy=$(port_of kafka-proxy)
   cat >"$STACK/kafka.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller,VIA://127.0.0.1:$via
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,VIA://127.0.0.1:$proxy
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,VIA:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 log.dirs=$STACK/data/kafka
 # A topic that nobody created is a mistake that a test must see.
@@ -56,6 +62,82 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 # The default of 128 MB is an eighth of the heap, kept for topics far larger than a test's.
 log.cleaner.dedupe.buffer.size=33554432
 PROPERTIES
+}
+
+# A balancer in front of the edges that `scripts/stack balancer` names. A game's players go to one edge by the
+# hash of their PIN, and to another one while that is not ready.
+#
+# An edge that drains or is full says 503 at /readyz: it gets no new sockets and keeps those that it has, which it
+# closes in its own time. An edge that is gone says nothing: its sockets are cut at once. HAProxy knows the first
+# state only from a 404, so its checks go through itself, where the edge's own 503 becomes one.
+write_balancer_config() {
+  local port=$1 stats=$2 number=0 edge admin servers=() tracking=() probes=() routes=()
+  while IFS='=' read -r edge admin; do
+    number=$((number + 1))
+    servers+=("  server edge-$number $edge check addr 127.0.0.1 port $stats cookie edge-$number maxconn 10000")
+    tracking+=("  server edge-$number $edge track edges/edge-$number maxconn 10000")
+    routes+=("  use_backend ready-edge-$number if { path /ready/edge-$number }")
+    probes+=("backend ready-edge-$number" "  http-request set-path /readyz" "  http-response set-status 404 if { status 503 }"
+      "  retries 0" "  timeout connect 300ms" "  timeout server 400ms" "  server admin $admin" "")
+  done <"$STACK/balancer.edges"
+  {
+    cat <<CONFIG
+global
+  maxconn 20000
+  nbthread 1
+  stats socket $STACK/balancer.sock mode 600 level admin
+  # Sockets of the worker before a reload may stay so long.
+  hard-stop-after 30s
+
+defaults
+  mode http
+  option redispatch 1
+  retries 3
+  timeout connect 1s
+  timeout client 75s
+  timeout server 75s
+  timeout http-request 5s
+  timeout queue 5s
+  # An edge pings its sockets far more often: one without a byte for so long is dead.
+  timeout tunnel 75s
+  timeout client-fin 5s
+  timeout server-fin 5s
+
+frontend health
+  bind 127.0.0.1:$stats
+  http-request return status 200 content-type text/plain string "up" if { path /up }
+  http-request use-service prometheus-exporter if { path /metrics }
+$(printf '%s\n' "${routes[@]}")
+  stats enable
+  stats uri /
+
+frontend players
+  bind 127.0.0.1:$port
+  option forwardfor
+  # The PIN where the client tells it, else the cookie of the edge that it was at.
+  use_backend edges_by_pin if { url_param(pin) -m found }
+  default_backend edges
+
+backend edges
+  balance leastconn
+  cookie edge insert indirect nocache httponly attr SameSite=Lax
+  option httpchk
+  http-check send meth GET uri-lf "/ready/%[srv_name]" ver HTTP/1.1 hdr Host balancer
+  http-check expect status 200
+  http-check disable-on-404
+  default-server inter 500ms fastinter 200ms downinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
+$(printf '%s\n' "${servers[@]}")
+
+backend edges_by_pin
+  balance url_param pin
+  hash-type consistent wt6 avalanche
+  default-server on-marked-down shutdown-sessions
+$(printf '%s\n' "${tracking[@]}")
+
+$(printf '%s\n' "${probes[@]}")
+CONFIG
+  } >"$STACK/balancer.cfg"
+  haproxy -c -f "$STACK/balancer.cfg" >>"$STACK/logs/balancer.log" 2>&1
 }
 
 format_kafka() {
@@ -83,6 +165,10 @@ start_server() {
   port=$(port_of "$name")
   mkdir -p "$STACK/logs"
   case $name in
+    balancer)
+      write_balancer_config "$port" "$(port_of balancer-stats)" || return 1
+      process_start balancer haproxy -W -db -f "$STACK/balancer.cfg"
+      ;;
     kafka)
       write_kafka_properties "$port" "$(port_of kafka-controller)"
       format_kafka || return 1
@@ -114,6 +200,7 @@ probe() {
     mongo-router) timeout 5 "$ROUTER_BIN" command --port "$port" '{"hello":1}' >/dev/null 2>&1 ;;
     # A member serves when it leads or follows; right after a start it does neither.
     mongo-*) timeout 5 "$ROUTER_BIN" command --port "$port" '{"hello":1}' 2>/dev/null | grep -Eq '"(isWritablePrimary|secondary)":true' ;;
+    balancer) timeout 5 curl -sf -o "$STACK/balancer.probe" "http://127.0.0.1:$(port_of balancer-stats)/up" ;;
     redis) [[ $(timeout 5 redis-cli -h 127.0.0.1 -p "$port" ping 2>/dev/null) == PONG ]] ;;
     registry) timeout 5 curl -sf -o "$STACK/registry.probe" "http://127.0.0.1:$port/subjects" ;;
   esac
