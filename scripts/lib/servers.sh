@@ -74,8 +74,8 @@ write_balancer_config() {
   local port=$1 stats=$2 number=0 edge admin servers=() tracking=() probes=() routes=()
   while IFS='=' read -r edge admin; do
     number=$((number + 1))
-    servers+=("  server edge-$number $edge check addr 127.0.0.1 port $stats cookie edge-$number maxconn 10000")
-    tracking+=("  server edge-$number $edge track edges/edge-$number maxconn 10000")
+    servers+=("  server edge-$number $edge check addr 127.0.0.1 port $stats cookie edge-$number maxconn 9000")
+    tracking+=("  server edge-$number $edge track edges/edge-$number maxconn 9000")
     routes+=("  use_backend ready-edge-$number if { path /ready/edge-$number }")
     probes+=("backend ready-edge-$number" "  http-request set-path /readyz" "  http-response set-status 404 if { status 503 }"
       "  retries 0" "  timeout connect 300ms" "  timeout server 400ms" "  server admin $admin" "")
@@ -83,7 +83,7 @@ write_balancer_config() {
   {
     cat <<CONFIG
 global
-  maxconn 20000
+  maxconn 9000
   nbthread 1
   stats socket $STACK/balancer.sock mode 600 level admin
   # Sockets of the worker before a reload may stay so long.
@@ -109,7 +109,7 @@ frontend health
   http-request use-service prometheus-exporter if { path /metrics }
 $(printf '%s\n' "${routes[@]}")
   stats enable
-  stats uri /
+  stats uri /stats
 
 frontend players
   bind 127.0.0.1:$port
@@ -131,6 +131,8 @@ $(printf '%s\n' "${servers[@]}")
 backend edges_by_pin
   balance url_param pin
   hash-type consistent wt6 avalanche
+  option httpchk
+  http-check disable-on-404
   default-server on-marked-down shutdown-sessions
 $(printf '%s\n' "${tracking[@]}")
 
