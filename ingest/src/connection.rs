@@ -12,12 +12,15 @@ mod entry;
 mod fit;
 mod host;
 mod io;
+mod probe;
 mod rate;
 #[cfg(test)]
 mod tests;
 
+use io::Logged;
 pub use io::{
-    Action, GameHead, Input, Mark, NotAttached, Now, PinTarget, Role, Surroundings, Ticket, Unavailable, Unresolved,
+    Action, GameHead, Input, LookedUp, Mark, NotAttached, Now, PinTarget, Role, Surroundings, Tally, Ticket,
+    Unavailable, Unresolved,
 };
 
 use std::sync::Arc;
@@ -27,11 +30,11 @@ use quiz_schemas::quiz::QuestionKind;
 use quiz_schemas::{AnyEvent, GameId, Pin, PlayerId, Position, QuestionNo, SubmissionId};
 
 use crate::limits::{
-    BAD_FRAMES_MAX, JOIN_WAIT_MS, LIMITED_FRAMES_MAX, PING_INTERVAL_MS, PONG_WAIT_MS, PRESENCE_RETRY_MS,
-    PRESENCE_TRIES_MAX, RATE_RETRY_AFTER_MS,
+    BAD_FRAMES_MAX, JOIN_WAIT_MS, LIMITED_FRAMES_MAX, PRESENCE_RETRY_MS, PRESENCE_TRIES_MAX, RATE_RETRY_AFTER_MS,
 };
 use crate::protocol::{ClientMessage, Close, ErrorCode, ErrorMessage, Replying, ServerMessage, parse};
 use crate::token::Seat;
+use answer::Pending;
 use entry::Intent;
 use rate::Rate;
 
@@ -72,9 +75,20 @@ pub struct Connection {
     heard_ms: u64,
     pinged_ms: u64,
     shown: Option<Shown>,
+    /// The latest question that was ever before the player.
+    newest: Option<QuestionNo>,
     over: bool,
     acked: Option<Acked>,
-    answers_in_flight: u32,
+    /// Answers on their way to the log.
+    pending: Vec<Pending>,
+    lookups_in_flight: u32,
+    /// The first question that came before the player on this socket as it opened: what they send to
+    /// an earlier one, they may have sent elsewhere before.
+    live_from: Option<QuestionNo>,
+    /// The latest question whose board is out.
+    settled: Option<QuestionNo>,
+    /// Since when something has been sent to the client and nothing heard of it.
+    unheard_ms: Option<u64>,
     commands_in_flight: u32,
     /// A seat that was asked for and never decided: asked for again under the same id, lest its
     /// own ghost holds the name.
@@ -94,9 +108,14 @@ impl Connection {
             heard_ms: now.mono_ms,
             pinged_ms: now.mono_ms,
             shown: None,
+            newest: None,
             over: false,
             acked: None,
-            answers_in_flight: 0,
+            pending: Vec::new(),
+            lookups_in_flight: 0,
+            live_from: None,
+            settled: None,
+            unheard_ms: None,
             commands_in_flight: 0,
             undecided: None,
             presence_tries: 0,
@@ -113,7 +132,7 @@ impl Connection {
         match input {
             Input::Text(text) => self.on_text(around, text, now, out),
             Input::Control => {
-                self.heard_ms = now.mono_ms;
+                self.hear(now);
                 self.within_rate(now, None, out);
             }
             Input::Unreadable(close) | Input::Evict(close) => self.close(close, out),
@@ -122,6 +141,10 @@ impl Connection {
             Input::Appended { ticket, result } => self.on_appended(around, ticket, result, now, out),
             Input::Outcome(Some(outcome)) => send(ServerMessage::Outcome(outcome), out),
             Input::Outcome(None) => {}
+            Input::LookedUp { question, submission, found } => {
+                self.on_looked_up(around, question, submission, found, out);
+            }
+            Input::Stale(text) => self.on_stale_text(text, out),
             Input::Tick => self.on_tick(around, now, out),
         }
     }
@@ -129,17 +152,15 @@ impl Connection {
     /// When [`Input::Tick`] is due at the latest, on the monotonic clock.
     #[must_use]
     pub fn next_tick_ms(&self) -> u64 {
-        let mut due = (self.pinged_ms + PING_INTERVAL_MS).min(self.heard_ms + PONG_WAIT_MS);
-        if let Phase::Joining { until_ms, .. } = &self.phase {
-            due = due.min(*until_ms);
-        }
-        self.presence_retry_ms.map_or(due, |retry_ms| due.min(retry_ms))
+        let joining = if let Phase::Joining { until_ms, .. } = &self.phase { Some(*until_ms) } else { None };
+        let others = [joining, self.presence_retry_ms, self.taken_due_ms()];
+        others.into_iter().flatten().fold(self.next_probe_ms(), u64::min)
     }
 
     /// Whether appends are under way whose outcome the client has not been told.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.answers_in_flight > 0 || self.commands_in_flight > 0
+        !self.pending.is_empty() || self.commands_in_flight > 0
     }
 
     /// The player that the socket has let in, or may have, by game. Until [`Connection::gone`].
@@ -172,7 +193,7 @@ impl Connection {
     }
 
     fn on_text(&mut self, around: &Surroundings, text: &str, now: Now, out: &mut Vec<Action>) {
-        self.heard_ms = now.mono_ms;
+        self.hear(now);
         if !self.within_rate(now, Some(text), out) {
             return;
         }
@@ -192,8 +213,8 @@ impl Connection {
         match message {
             ClientMessage::Ping => send(ServerMessage::Pong, out),
             ClientMessage::Join { pin, nickname } => self.on_join(pin, &nickname, out),
-            ClientMessage::Resume { token, .. } => self.on_resume(around, &token, now, out),
-            ClientMessage::Host { token, .. } => self.on_host(around, &token, now, out),
+            ClientMessage::Resume { token, cursor } => self.on_resume(around, &token, cursor, now, out),
+            ClientMessage::Host { token, cursor } => self.on_host(around, &token, cursor, now, out),
             ClientMessage::Answer(answer) => self.on_answer(around, answer, now, out),
             ClientMessage::Command(command) => self.on_command(around, command, now, out),
         }
@@ -208,26 +229,35 @@ impl Connection {
         if self.rate.refused() >= LIMITED_FRAMES_MAX {
             self.close(Close::RateExceeded, out);
         } else if let Some(text) = text {
-            let replying = parse(text).map_or_else(|error| error.replying, |message| replying_to(&message));
+            let message = parse(text);
+            if let (Ok(ClientMessage::Answer(answer)), Phase::Player(_)) = (&message, &self.phase) {
+                self.tally(answer.question, Tally::Refused, out);
+            }
+            let replying = message.map_or_else(|error| error.replying, |message| replying_to(&message));
             send_error(ErrorMessage::new(ErrorCode::RateLimited, replying).retry_after(RATE_RETRY_AFTER_MS), out);
         }
         false
     }
 
     fn on_mark(&mut self, around: &Surroundings, mark: &Mark, now: Now, out: &mut Vec<Action>) {
+        self.unheard_ms.get_or_insert(now.mono_ms);
         match mark {
             Mark::Plain => {}
             Mark::Attached(head) => self.on_attached(around, head, now, out),
             Mark::NotAttached(why) => self.on_not_attached(*why, out),
             Mark::Admitted(head) => self.on_admitted(around, head, now, out),
             Mark::Refused(reason) => self.on_refused(*reason, out),
-            Mark::Question { question, kind, options, accepting } => {
+            Mark::Question { question, kind, options, accepting, live } => {
+                if *live {
+                    self.live_from.get_or_insert(*question);
+                }
+                self.newest = self.newest.max(Some(*question));
                 self.shown = Some(Shown { question: *question, kind: *kind, options: *options, accepting: *accepting });
             }
-            Mark::Stopped(question) => {
-                if let Some(shown) = self.shown.as_mut().filter(|shown| shown.question <= *question) {
-                    shown.accepting = false;
-                }
+            Mark::Stopped(question) => self.on_stopped(*question),
+            Mark::Settled(question) => {
+                self.settled = self.settled.max(Some(*question));
+                self.on_stopped(*question);
             }
             Mark::OutcomeMissing { question, players } => self.on_outcome_missing(*question, *players, out),
             Mark::Kicked => {
@@ -243,9 +273,17 @@ impl Connection {
         }
     }
 
+    fn on_stopped(&mut self, question: QuestionNo) {
+        if let Some(shown) = self.shown.as_mut().filter(|shown| shown.question <= question) {
+            shown.accepting = false;
+        }
+    }
+
     fn on_outcome_missing(&mut self, question: QuestionNo, players: i32, out: &mut Vec<Action>) {
         let Phase::Player(seat) = &self.phase else { return };
         out.push(Action::LoadOutcome { seat: Arc::clone(seat), question, players });
+        self.settled = self.settled.max(Some(question));
+        self.newest = self.newest.max(Some(question));
         // The question itself was never before this socket; it is known to be closed.
         let kind = QuestionKind::Unknown;
         self.shown.get_or_insert(Shown { question, kind, options: 0, accepting: false });
@@ -262,10 +300,8 @@ impl Connection {
         match ticket {
             Ticket::Join => self.on_join_appended(result, out),
             Ticket::Presence => self.on_presence_appended(result, now),
-            Ticket::Answer { question, submission, elapsed_us } => {
-                self.answers_in_flight = self.answers_in_flight.saturating_sub(1);
-                let result = result.map(|position| Acked { question, submission, position, elapsed_us });
-                self.on_answer_appended(around, result, submission, out);
+            Ticket::Answer { player, question, submission, elapsed_us } => {
+                self.on_answer_appended(around, Logged { player, question, submission, elapsed_us }, result, out);
             }
             Ticket::Command(id) => {
                 self.commands_in_flight = self.commands_in_flight.saturating_sub(1);
@@ -285,14 +321,11 @@ impl Connection {
     }
 
     fn on_tick(&mut self, around: &Surroundings, now: Now, out: &mut Vec<Action>) {
-        if now.mono_ms >= self.heard_ms + PONG_WAIT_MS {
-            self.close(Close::NoPong, out);
+        if let Some(close) = self.probe(now, out) {
+            self.close(close, out);
             return;
         }
-        if now.mono_ms >= self.pinged_ms + PING_INTERVAL_MS {
-            self.pinged_ms = now.mono_ms;
-            out.push(Action::Ping);
-        }
+        self.tell_taken(now, out);
         if matches!(&self.phase, Phase::Joining { until_ms, .. } if now.mono_ms >= *until_ms) {
             self.give_up_join(out);
         }

@@ -14,7 +14,9 @@ use tokio_util::task::TaskTracker;
 use crate::admission::{Admission, client_address};
 use crate::config::EdgeConfig;
 use crate::connection::Surroundings;
+use crate::fair_time::BrokerClock;
 use crate::games::{Games, SocketId};
+use crate::limits::LOOKUPS_MAX;
 use crate::lookup::{Pins, Standings};
 use crate::telemetry;
 use crate::token::Signer;
@@ -25,6 +27,8 @@ pub(crate) struct Edge {
     pub(crate) producer: Producer,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) games: Games,
+    /// What time it is by the cluster.
+    pub(crate) clock: Arc<BrokerClock>,
     pub(crate) pins: Pins,
     pub(crate) standings: Standings,
     pub(crate) admission: Admission,
@@ -32,6 +36,8 @@ pub(crate) struct Edge {
     pub(crate) draining: CancellationToken,
     /// Sockets that have not said goodbye.
     pub(crate) sockets: TaskTracker,
+    /// Places for look-ups of stored answers.
+    pub(crate) lookups: Semaphore,
     /// Set when everything that was started has come up.
     pub(crate) started: AtomicBool,
     seats: Arc<Semaphore>,
@@ -45,6 +51,7 @@ impl Edge {
         producer: Producer,
         store: Arc<dyn Store>,
         games: Games,
+        clock: Arc<BrokerClock>,
     ) -> Self {
         Self {
             pins: Pins::new(Arc::clone(&store)),
@@ -52,6 +59,7 @@ impl Edge {
             admission: Admission::new(&config),
             draining: CancellationToken::new(),
             sockets: TaskTracker::new(),
+            lookups: Semaphore::new(LOOKUPS_MAX),
             started: AtomicBool::new(false),
             seats: Arc::new(Semaphore::new(config.connections_max)),
             next_socket: AtomicU64::new(1),
@@ -60,6 +68,7 @@ impl Edge {
             producer,
             store,
             games,
+            clock,
         }
     }
 

@@ -6,27 +6,34 @@
 mod channel;
 mod encode;
 mod mailbox;
+mod recovery;
 mod route;
 mod task;
+mod teller;
 #[cfg(test)]
 mod tests;
 
 pub use channel::Channel;
 pub use encode::EdgeTime;
-pub use mailbox::{Attach, Delivery, Greeted, QuestionClock, SocketId, mailbox};
+pub use mailbox::{Attach, Delivery, QuestionClock, SocketId, mailbox};
+pub use recovery::Told;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use quiz_schemas::events::{ResultsRecord, game_key};
+use quiz_schemas::events::game_key;
 use quiz_schemas::topic::GAME_PARTITIONS;
-use quiz_schemas::{AnyEvent, GameId, PlayerId};
+use quiz_schemas::{AnyEvent, EdgeId, GameId, PlayerId};
 use quiz_store::Store;
-use quiz_stream::{TailEvent, TailHandle, partition_of};
+use quiz_stream::{Producer, TailEvent, TailHandle, partition_of};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::wall_us;
+use crate::fair_time::BrokerClock;
 use crate::limits::{GAME_COMMANDS_MAX, GAMES_MAX};
+use crate::tallies::{GameTallies, Tallies};
 use crate::telemetry;
 use route::{Partitions, Routes};
 
@@ -38,9 +45,12 @@ pub(crate) enum GameCommand {
     /// A socket is gone; says whether it was the player's last one here.
     Detach { socket: SocketId, player: Option<PlayerId>, last: oneshot::Sender<bool> },
     /// A result of the game.
-    Record(Box<ResultsRecord>),
-    /// Records were lost: load the view again.
-    Reload,
+    Record(Told),
+    /// Records were lost before this offset: load the view again.
+    Reload {
+        /// The offset that is read next.
+        next: i64,
+    },
 }
 
 /// The games that this edge holds. Cheap to clone.
@@ -54,6 +64,10 @@ pub(crate) struct Shared {
     pub(crate) partitions: Partitions,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) idle: Duration,
+    pub(crate) clock: Arc<BrokerClock>,
+    pub(crate) producer: Producer,
+    pub(crate) edge: EdgeId,
+    pub(crate) tallies: Tallies,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -63,14 +77,26 @@ pub(crate) struct Shared {
 pub struct NotHeld;
 
 impl Games {
-    /// Holds no game yet. `idle` is how long a game is held without a socket.
+    /// Holds no game yet. `idle` is how long a game is held without a socket; `edge` the name under
+    /// which the books of the answers are told.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, tail: TailHandle, idle: Duration) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        tail: TailHandle,
+        idle: Duration,
+        clock: Arc<BrokerClock>,
+        producer: Producer,
+        edge: EdgeId,
+    ) -> Self {
         let shared = Shared {
             routes: Routes::default(),
             partitions: Partitions::new(tail),
             store,
             idle,
+            clock,
+            producer,
+            edge,
+            tallies: Tallies::default(),
             tasks: TaskTracker::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -110,6 +136,23 @@ impl Games {
         answer.await.unwrap_or(true)
     }
 
+    /// The books of a game's answers.
+    #[must_use]
+    pub fn tallies(&self, game: GameId) -> Arc<GameTallies> {
+        self.shared.tallies.of(game)
+    }
+
+    /// Tells all books for the last time: to be called when no socket is left. What is appended is to be
+    /// awaited by a flush of the producer.
+    pub fn tell_last(&self) {
+        for books in self.shared.tallies.all() {
+            for record in books.all(&self.shared.edge, wall_us(), true) {
+                // The flush waits for it; when it fails, there is no later time to tell it.
+                drop(self.shared.producer.append(&record));
+            }
+        }
+    }
+
     fn commands_of(&self, game: GameId) -> Option<mpsc::Sender<GameCommand>> {
         let partition = partition_of(game_key(game).as_bytes(), GAME_PARTITIONS);
         self.shared.routes.find_or_insert(game, partition, GAMES_MAX, || {
@@ -125,8 +168,9 @@ impl Games {
         while let Some(event) = tail.recv().await {
             match event {
                 TailEvent::Record(record) => {
+                    self.shared.clock.read(record.appended_at_us, Instant::now());
                     if let AnyEvent::Results(result) = record.event {
-                        self.route(record.partition, record.offset, result).await;
+                        self.route(record.partition, Told::new(record.offset, record.appended_at_us, result)).await;
                     }
                 }
                 TailEvent::Poison { partition, offset, error } => {
@@ -135,18 +179,18 @@ impl Games {
                 }
                 TailEvent::Gap { partition, from, to } => {
                     tracing::warn!(partition, from, to, "results are gone before they were read");
-                    for commands in self.shared.routes.reopen(partition) {
-                        let _ = commands.send(GameCommand::Reload).await;
+                    for commands in self.shared.routes.reopen(partition, from, to) {
+                        let _ = commands.send(GameCommand::Reload { next: to }).await;
                     }
                 }
             }
         }
     }
 
-    async fn route(&self, partition: i32, offset: i64, result: ResultsRecord) {
-        if let Some(commands) = self.shared.routes.pass(partition, offset, result.game) {
+    async fn route(&self, partition: i32, told: Told) {
+        if let Some(commands) = self.shared.routes.pass(partition, told.at, told.record.game) {
             // A game's task never waits for a socket, so its queue drains; the tail waits meanwhile.
-            let _ = commands.send(GameCommand::Record(Box::new(result))).await;
+            let _ = commands.send(GameCommand::Record(told)).await;
         }
     }
 }

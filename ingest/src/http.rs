@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -36,6 +36,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/asyncapi.yaml", get(pages::asyncapi))
         .route("/openapi.yaml", get(pages::openapi))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(within_size))
         .layer(from_fn(within_time));
     Router::new()
         .route("/v1/ws", any(upgrade::upgrade))
@@ -43,6 +44,16 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .fallback(get(pages::asset))
         .method_not_allowed_fallback(|| async { Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed") })
         .with_state(edge)
+}
+
+/// What announces a body that is too large is not waited for.
+async fn within_size(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large").into_response();
+    }
+    next.run(request).await
 }
 
 /// A slow request, or one whose body does not come, does not hold its place for ever (I9).

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 mod edge;
+pub mod fair_time;
 pub mod games;
 pub mod http;
 pub mod limits;
@@ -12,8 +13,9 @@ mod lookup;
 pub mod protocol;
 mod serve;
 mod socket;
+pub mod tallies;
 mod telemetry;
 pub mod token;
 
 pub use config::EdgeConfig;
-pub use serve::{EdgeError, EdgeSetup, KafkaCheck, MetricsRender, serve};
+pub use serve::{EdgeError, EdgeSetup, KafkaCheck, MetricsRender, epoch_of, serve};

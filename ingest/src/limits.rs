@@ -16,21 +16,46 @@ pub const ANSWERS_IN_FLIGHT_MAX: u32 = 8;
 pub const COMMANDS_IN_FLIGHT_MAX: u32 = 8;
 /// How long an append may take before its client is told to try again, ms.
 pub const APPEND_WAIT_MS: u64 = 2_000;
+/// When a client whose time could not be told may try again, ms: an edge that has just started waits for
+/// its first acknowledgement.
+pub const CLOCK_RETRY_AFTER_MS: u32 = 100;
 /// When a client whose append failed may try again, ms.
 pub const APPEND_RETRY_AFTER_MS: u32 = 500;
 /// How long a join may take from its append to its admission, ms.
 pub const JOIN_WAIT_MS: u64 = 5_000;
 /// When a client whose join came to nothing may try again, ms.
 pub const JOIN_RETRY_AFTER_MS: u32 = 1_000;
-/// Between two pings, ms.
+/// How long after an answer's receipt its client is told that it was taken, when the log has not
+/// acknowledged it by then, ms. What an edge that dies sooner has taken loses its time.
+pub const TAKEN_AFTER_MS: u64 = 25;
+/// Look-ups of stored answers of one socket at once.
+pub const LOOKUPS_IN_FLIGHT_MAX: u32 = 4;
+/// Look-ups of stored answers of one edge at once.
+pub const LOOKUPS_MAX: usize = 64;
+/// How long an answer is looked for while its question's board is not out, ms.
+pub const LOOKUP_ANSWER_WAIT_MS: u64 = 2_000;
+/// How long it is looked for when the board is out: the board may be told a moment before the answers
+/// are stored, ms.
+pub const LOOKUP_SETTLED_WAIT_MS: u64 = 600;
+/// Between two looks for an answer, ms.
+pub const LOOKUP_POLL_MS: u64 = 200;
+/// When a client whose answer could not be looked up may try again, ms.
+pub const LOOKUP_RETRY_AFTER_MS: u32 = 1_000;
+/// Between two pings of a silent client, ms.
 pub const PING_INTERVAL_MS: u64 = 15_000;
-/// How long a socket may be silent, ms.
+/// How long a client may be silent, ms.
 pub const PONG_WAIT_MS: u64 = 30_000;
+/// How long after it was sent something a silent client is pinged, ms.
+pub const PROBE_AFTER_MS: u64 = 4_000;
+/// How long after it was sent something a silent client is too slow, ms.
+pub const SLOW_WAIT_MS: u64 = 9_000;
 /// Between two tries to log that a player is back, ms.
 pub const PRESENCE_RETRY_MS: u64 = 2_000;
 /// Tries to log that a player is back.
 pub const PRESENCE_TRIES_MAX: u32 = 3;
 
+const _: () = assert!(RECOVERY_MESSAGES_MAX + 16 <= MAILBOX_MAX);
+const _: () = assert!(PROBE_AFTER_MS < SLOW_WAIT_MS && SLOW_WAIT_MS < PING_INTERVAL_MS);
 const _: () = assert!(PING_INTERVAL_MS < PONG_WAIT_MS);
 const _: () = assert!(APPEND_WAIT_MS < JOIN_WAIT_MS);
 const _: () = assert!(RATE_BURST >= RATE_PER_S && 1000 % RATE_PER_S == 0);
@@ -51,8 +76,30 @@ pub const TAIL_RETRY_MS: u64 = 500;
 pub const LOBBY_INTERVAL_MS: u64 = 250;
 /// How long after a game is loaded a question may be old news, ms.
 pub const CATCH_UP_MS: u64 = 5_000;
-/// How old a question may be and still be news while the edge catches up, µs.
+/// How old a question may be and still be news, by the cluster's clock, µs.
 pub const FRESH_US_MAX: i64 = 2_000_000;
+/// Durable results of one game that are kept for those who come back.
+pub const RECOVERY_RECORDS_MAX: usize = 256;
+/// What they may hold in memory, bytes: the outcomes of 2,000 players take 80 kB a question.
+pub const RECOVERY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most that a client is told again; one that missed more is told the present state.
+pub const RECOVERY_MESSAGES_MAX: usize = 32;
+/// Records of a partition that are read before a game's view when it is loaded.
+pub const RECOVERY_LOOK_BACK: i64 = 1_000;
+/// How long a client may wait for what it missed while a game is loaded, ms.
+pub const RECOVERY_WAIT_MS: u64 = 1_500;
+/// How long after a game is loaded a player may wait for the edge to know the cluster's time, ms.
+pub const CLOCK_WAIT_MS: u64 = 500;
+/// Between two looks whether it does, ms.
+pub const CLOCK_POLL_MS: u64 = 10;
+/// Questions of one game that an edge keeps books of, the newest.
+pub const TALLIED_QUESTIONS_MAX: usize = 8;
+/// Games that an edge keeps books of.
+pub const TALLIED_GAMES_MAX: usize = 20_000;
+/// How long changes in books that were told are collected before they are told again, ms.
+pub const TALLY_DELAY_MS: u64 = 1_000;
+/// Half of the time that the guess of the cluster's clock looks back, ms.
+pub const CLOCK_HALF_WINDOW_MS: u64 = 30_000;
 /// Addresses whose rates are remembered; beyond that nobody new is let in until some are forgotten.
 pub const ADDRESSES_MAX: usize = 200_000;
 /// Between two clean-ups of remembered addresses, ms.
@@ -73,6 +120,8 @@ pub const STANDINGS_TRIES_MAX: u32 = 6;
 pub const LOOKUP_WAIT_MS: u64 = 3_000;
 /// How long a socket may take to accept what it is sent before it is too slow, ms.
 pub const SEND_WAIT_MS: u64 = 5_000;
+/// How much longer than an append a closed socket waits for what became of it, ms.
+pub const SETTLE_SLACK_MS: u64 = 500;
 /// How long a closed socket may take to say goodbye, ms.
 pub const CLOSE_WAIT_MS: u64 = 1_000;
 /// Deliveries that are written together before the socket is flushed.

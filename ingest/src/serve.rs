@@ -10,6 +10,8 @@ use futures::future::BoxFuture;
 use quiz_schemas::EdgeId;
 use quiz_store::Store;
 use quiz_stream::{Producer, TailEvent, TailHandle};
+use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::EdgeConfig;
 use crate::connection::Surroundings;
 use crate::edge::Edge;
+use crate::fair_time::BrokerClock;
 use crate::games::Games;
 use crate::http::{AdminState, admin_router, router};
 use crate::limits::{FLUSH_WAIT_MS, FORGET_INTERVAL_MS};
@@ -50,8 +53,18 @@ pub struct EdgeSetup {
     pub metrics_render: MetricsRender,
     /// For `/readyz`.
     pub kafka_check: KafkaCheck,
-    /// The edge's name in records.
+    /// The edge's name in records. Unique for each process: a new one counts anew.
     pub edge_id: EdgeId,
+    /// Names the incarnation of the log, see [`epoch_of`].
+    pub epoch: SmolStr,
+}
+
+/// The name of a log's incarnation: a short hash of the cluster's id. The id itself is nobody's
+/// business outside.
+#[must_use]
+pub fn epoch_of(cluster_id: &str) -> SmolStr {
+    let digest = Sha256::digest(cluster_id.as_bytes());
+    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Why an edge did not start, or stopped by itself.
@@ -75,10 +88,12 @@ pub enum EdgeError {
 /// When it cannot start, or something that it needs ends.
 pub async fn serve(setup: EdgeSetup, shutdown: CancellationToken) -> Result<(), EdgeError> {
     let EdgeSetup { listener, admin_listener, config, producer, tail, results, store, .. } = setup;
-    let around = Surroundings { edge: setup.edge_id, signer: Signer::new(&config.token_secret)? };
-    let games = Games::new(Arc::clone(&store), tail, config.game_idle);
+    let around = Surroundings { edge: setup.edge_id, signer: Signer::new(&config.token_secret)?, epoch: setup.epoch };
+    let clock = Arc::new(BrokerClock::new(Instant::now()));
+    let books = (producer.clone(), around.edge.clone());
+    let games = Games::new(Arc::clone(&store), tail, config.game_idle, Arc::clone(&clock), books.0, books.1);
     let mut dispatch = tokio::spawn(games.clone().dispatch(results));
-    let edge = Arc::new(Edge::new(around, config, producer, store, games));
+    let edge = Arc::new(Edge::new(around, config, producer, store, games, clock));
 
     // The admin port outlives the drain: it says that the edge is going away.
     let admin_stop = CancellationToken::new();
@@ -145,6 +160,7 @@ async fn drain(edge: &Edge, public_stop: &CancellationToken) {
     if timeout_at(deadline, edge.sockets.wait()).await.is_err() {
         tracing::warn!(sockets = edge.open(), "sockets were left at the end of the drain");
     }
+    edge.games.tell_last();
     public_stop.cancel();
     let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(FLUSH_WAIT_MS));
     if let Err(error) = edge.producer.flush(left).await {

@@ -23,6 +23,7 @@ use crate::edge::{Edge, Place};
 use crate::games::{Delivery, QuestionClock, SocketId};
 use crate::limits::{CLOSE_WAIT_MS, DELIVERY_BATCH_MAX, SEND_WAIT_MS};
 use crate::protocol::{Close, ErrorCode, ServerMessage};
+use crate::tallies::GameTallies;
 use crate::telemetry;
 use work::Report;
 
@@ -38,6 +39,7 @@ pub(crate) struct Socket {
     evict: CancellationToken,
     mailbox: Option<mpsc::Receiver<Arc<Delivery>>>,
     game: Option<GameId>,
+    books: Option<Arc<GameTallies>>,
     clock: Option<(QuestionClock, Instant)>,
     work: FuturesUnordered<BoxFuture<'static, Report>>,
     actions: Vec<Action>,
@@ -66,7 +68,7 @@ enum Event {
 /// Serves a socket until it is closed. The place is kept for as long.
 pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, place: Place) {
     let opened = Instant::now();
-    let machine = Connection::new(Now { wall_us: wall_us(), mono_ms: 0, elapsed_us: 0 });
+    let machine = Connection::new(Now { wall_us: wall_us(), mono_ms: 0, elapsed_us: None });
     let socket = Socket {
         id: edge.next_socket(),
         evict: edge.draining.child_token(),
@@ -77,6 +79,7 @@ pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, p
         opened,
         mailbox: None,
         game: None,
+        books: None,
         clock: None,
         work: FuturesUnordered::new(),
         actions: Vec::new(),
@@ -139,16 +142,17 @@ impl Socket {
 
     fn now(&self) -> Now {
         let mono_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let wall_us = wall_us();
-        Now { wall_us, mono_ms, elapsed_us: self.elapsed_us(wall_us) }
+        Now { wall_us: wall_us(), mono_ms, elapsed_us: self.elapsed_us() }
     }
 
-    fn elapsed_us(&self, wall_us: i64) -> i64 {
-        let Some((clock, written)) = self.clock else { return 0 };
-        let micros = |since: Instant| i64::try_from(since.elapsed().as_micros()).unwrap_or(i64::MAX);
+    fn elapsed_us(&self) -> Option<i64> {
+        let (clock, written) = self.clock?;
         match clock.greeted {
-            None => micros(written),
-            Some(greeted) => micros(greeted.seen).max(wall_us - greeted.opened_at_us),
+            None => Some(i64::try_from(written.elapsed().as_micros()).unwrap_or(i64::MAX)),
+            Some(greeted) => {
+                let now = Instant::now();
+                greeted.elapsed_us(now, self.edge.clock.now_us(now))
+            }
         }
     }
 
@@ -212,8 +216,10 @@ impl Socket {
                     self.write(Message::Text(Utf8Bytes::from(message.to_json()))).await;
                 }
                 Action::Ping => self.write(Message::Ping(Bytes::new())).await,
-                Action::Attach { game, role } => self.attach(game, role),
+                Action::Attach { game, role, cursor } => self.attach(game, role, cursor),
                 Action::Close(close) => self.ending = self.ending.or(Some(Ending::Close(close))),
+                Action::Tally { question, tally } => self.tally(question, tally),
+                Action::ProofSeen { good } => telemetry::proof_seen(good),
                 other => self.start(other),
             }
         }

@@ -47,6 +47,31 @@ pub(crate) fn join(result: &'static str) {
     counter!("quiz_joins_total", "result" => result).increment(1);
 }
 
+/// An answer came with a proof.
+pub(crate) fn proof_seen(good: bool) {
+    counter!("quiz_edge_proofs_total", "result" => if good { "good" } else { "refused" }).increment(1);
+}
+
+/// An answer to a closed question was looked for in the store.
+pub(crate) fn looked_up(result: &'static str) {
+    counter!("quiz_edge_answer_lookups_total", "result" => result).increment(1);
+}
+
+/// A client that came back with a cursor: was told what it missed, or a snapshot.
+pub(crate) fn resumed(recovered: bool) {
+    counter!("quiz_edge_resumes_total", "result" => if recovered { "recovered" } else { "snapshot" }).increment(1);
+}
+
+/// A telling of the edge's books did not get into the log.
+pub(crate) fn tally_untold() {
+    counter!("quiz_edge_tallies_untold_total").increment(1);
+}
+
+/// The whole edge stood still and woke up.
+pub(crate) fn woke() {
+    counter!("quiz_edge_pauses_total").increment(1);
+}
+
 /// A result could not be decoded.
 pub(crate) fn results_poisoned(reason: &'static str) {
     counter!("quiz_edge_results_poisoned_total", "reason" => reason).increment(1);

@@ -1,5 +1,9 @@
 //! Tokens and receipts: what an edge signs, so that any other edge can trust it without a look-up.
 
+mod proof;
+
+pub use proof::{PROOF_BYTES_MAX, TakenAnswer};
+
 use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use quiz_schemas::{GameId, LaneNo, PlayerId, QuestionNo, SubmissionId};
@@ -18,6 +22,7 @@ pub const RECEIPT_CHARS: usize = 26;
 
 const ISSUER: &str = "quizstream";
 const AUDIENCE: &str = "quizstream/socket";
+const PROOF_LABEL: &[u8] = b"quizstream proof v1";
 const RECEIPT_LABEL: &[u8] = b"quizstream receipt v1";
 const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -67,12 +72,13 @@ struct Claims {
     holder: Holder,
 }
 
-/// Signs and checks tokens and receipts with one secret.
+/// Signs and checks tokens, receipts and proofs with one secret.
 pub struct Signer {
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
     receipts: Hmac<Sha256>,
+    proofs: Hmac<Sha256>,
 }
 
 impl Signer {
@@ -91,15 +97,18 @@ impl Signer {
         // The clock comes in as an argument, see `verify`.
         validation.validate_exp = false;
         validation.leeway = 0;
-        // Receipts have a key of their own, so that neither kind of signature can stand for the other.
-        let mut derive = keyed(secret);
-        derive.update(RECEIPT_LABEL);
-        let receipts = keyed(&derive.finalize().into_bytes());
+        // Each kind of signature has a key of its own, so that none can stand for another.
+        let derived = |label: &[u8]| {
+            let mut derive = keyed(secret);
+            derive.update(label);
+            keyed(&derive.finalize().into_bytes())
+        };
         Ok(Self {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
             validation,
-            receipts,
+            receipts: derived(RECEIPT_LABEL),
+            proofs: derived(PROOF_LABEL),
         })
     }
 

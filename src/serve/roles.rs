@@ -137,6 +137,9 @@ pub async fn edge(
             err.to_string(),
         )
     })?;
+    let cluster = quiz_stream::cluster_id(&parts.kafka, START_WAIT)
+        .await
+        .map_err(|err| unavailable("Kafka", "a cluster tells its id with its metadata")(err.to_string()))?;
     let (tail, results) = Tail::start(&parts.kafka, parts.codec.clone(), parts.schemas.clone(), Topic::Results)
         .map_err(|err| failed(&err))?;
     let mut config = EdgeConfig::new(edge.token_secret);
@@ -163,7 +166,9 @@ pub async fn edge(
             let producer = check.clone();
             Box::pin(async move { producer.check(KAFKA_CHECK_WAIT).await.map_err(|err| err.to_string()) })
         }),
-        edge_id: edge.id.into(),
+        // An edge counts what it did since it began, so each process has a name of its own.
+        edge_id: format!("{}-{:08x}", edge.id, rand::random::<u32>()).into(),
+        epoch: quiz_ingest::epoch_of(&cluster),
     };
     quiz_ingest::serve(setup, shutdown).await.map_err(|err| failed(&err))
 }

@@ -8,7 +8,7 @@ mod ack;
 mod client;
 mod telemetry;
 
-pub use ack::{Ack, AppendError};
+pub use ack::{Ack, AppendError, Appended};
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -133,6 +133,8 @@ impl Producer {
             AnyEvent::Scores(record) => self.append(record),
             AnyEvent::Results(record) => self.append(record),
             AnyEvent::Quizzes(record) => self.append(record),
+            AnyEvent::Tallies(record) => self.append(record),
+            AnyEvent::Ledger(record) => self.append(record),
         }
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::limits::JOIN_RETRY_AFTER_MS;
-use crate::protocol::{Hosting, Joined};
+use crate::protocol::{Cursor, Hosting, Joined};
 use crate::token::Holder;
 use quiz_game::nickname;
 use quiz_schemas::events::{JoinRequested, PlayerConnected};
@@ -41,14 +41,14 @@ impl Connection {
         match target {
             Ok(Some(PinTarget { game, lanes })) => {
                 let seat = self.take_seat(around, Seat { game, player, nickname, lanes }, now, out);
-                out.push(Action::Attach { game, role: Role::Joiner(seat.player) });
+                out.push(Action::Attach { game, role: Role::Joiner(seat.player), cursor: None });
                 self.phase = Phase::Attaching(Intent::Join(seat));
             }
             Ok(None) => refuse(ErrorCode::PinNotFound, Replying::default(), out),
             Err(Unresolved::Unavailable) => unavailable(out),
-            Err(Unresolved::RateLimited) => {
+            Err(Unresolved::RateLimited { retry_after_ms }) => {
                 let error = ErrorMessage::new(ErrorCode::RateLimited, Replying::default());
-                send_error(error.retry_after(JOIN_RETRY_AFTER_MS), out);
+                send_error(error.retry_after(retry_after_ms), out);
             }
         }
     }
@@ -67,22 +67,37 @@ impl Connection {
         }
     }
 
-    pub(super) fn on_resume(&mut self, around: &Surroundings, token: &str, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn on_resume(
+        &mut self,
+        around: &Surroundings,
+        token: &str,
+        cursor: Option<Cursor>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let Some(holder) = self.holder(around, token, now, out) else { return };
         match holder {
             Holder::Player(seat) => {
-                out.push(Action::Attach { game: seat.game, role: Role::Player(seat.player) });
+                let cursor = around.offset_of(cursor);
+                out.push(Action::Attach { game: seat.game, role: Role::Player(seat.player), cursor });
                 self.phase = Phase::Attaching(Intent::Resume(Arc::new(seat)));
             }
             Holder::Host { .. } => self.reject_token(out),
         }
     }
 
-    pub(super) fn on_host(&mut self, around: &Surroundings, token: &str, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn on_host(
+        &mut self,
+        around: &Surroundings,
+        token: &str,
+        cursor: Option<Cursor>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let Some(holder) = self.holder(around, token, now, out) else { return };
         match holder {
             Holder::Host { game } => {
-                out.push(Action::Attach { game, role: Role::Host });
+                out.push(Action::Attach { game, role: Role::Host, cursor: around.offset_of(cursor) });
                 self.phase = Phase::Attaching(Intent::Host(game));
             }
             Holder::Player(_) => refuse(ErrorCode::NotHost, Replying::default(), out),
@@ -117,6 +132,8 @@ impl Connection {
             Intent::Join(seat) => {
                 let body = JoinRequested { player: seat.player, nickname: seat.nickname.clone() };
                 let event = joins_record(around, seat.game, now.wall_us, body);
+                // Nobody can have answered for them anywhere else.
+                self.live_from = Some(0);
                 self.phase = Phase::Joining { seat, until_ms: now.mono_ms + JOIN_WAIT_MS };
                 out.push(Action::Append { ticket: Ticket::Join, event: Box::new(event) });
             }
@@ -127,12 +144,10 @@ impl Connection {
             }
             Intent::Host(game) => {
                 self.phase = Phase::Host(game);
-                let GameHead { pin, title, questions, players, over: _, lobby } = head.clone();
-                let (cursor, recovered) = (None, false);
-                send(
-                    ServerMessage::Hosting(Hosting { game, pin, title, questions, players, lobby, cursor, recovered }),
-                    out,
-                );
+                let GameHead { pin, title, questions, players, over: _, lobby, cursor, recovered } = head.clone();
+                let cursor = Some(around.cursor_at(cursor));
+                let hosting = Hosting { game, pin, title, questions, players, lobby, cursor, recovered };
+                send(ServerMessage::Hosting(hosting), out);
             }
         }
     }
@@ -145,6 +160,10 @@ impl Connection {
         match why {
             NotAttached::Unavailable => unavailable(out),
             NotAttached::Banned => self.ban(out),
+            NotAttached::Busy { retry_after_ms } => {
+                let error = ErrorMessage::new(ErrorCode::RateLimited, Replying::default());
+                send_error(error.retry_after(retry_after_ms), out);
+            }
         }
     }
 
@@ -171,8 +190,8 @@ impl Connection {
             title: head.title.clone(),
             questions: head.questions,
             players: head.players,
-            cursor: None,
-            recovered: false,
+            cursor: Some(around.cursor_at(head.cursor)),
+            recovered: head.recovered,
         };
         self.undecided = None;
         self.phase = Phase::Player(seat);

@@ -7,7 +7,7 @@ use quiz_schemas::quiz::QuestionKind;
 use quiz_schemas::{AnyEvent, EdgeId, GameId, LaneNo, Pin, PlayerId, Position, QuestionNo, SubmissionId};
 use smol_str::SmolStr;
 
-use crate::protocol::{Close, LobbyName, OwnOutcome, ServerMessage};
+use crate::protocol::{Close, Cursor, LobbyName, OwnOutcome, ServerMessage};
 use crate::token::{Seat, Signer};
 
 /// What a socket's machine may look at. The same for all sockets of an edge.
@@ -16,6 +16,19 @@ pub struct Surroundings {
     pub edge: EdgeId,
     /// Signs tokens and receipts.
     pub signer: Signer,
+    /// Names the incarnation of the log; cursors of another one say nothing.
+    pub epoch: SmolStr,
+}
+
+impl Surroundings {
+    /// The offset of a cursor of this epoch.
+    pub(super) fn offset_of(&self, cursor: Option<Cursor>) -> Option<i64> {
+        cursor.filter(|cursor| cursor.epoch == self.epoch).map(|cursor| cursor.offset)
+    }
+
+    pub(super) fn cursor_at(&self, offset: i64) -> Cursor {
+        Cursor { epoch: self.epoch.clone(), offset }
+    }
 }
 
 /// The driver's clocks and dice at an input.
@@ -25,8 +38,9 @@ pub struct Now {
     pub wall_us: i64,
     /// A monotonic clock from any start, ms.
     pub mono_ms: u64,
-    /// How long the question last delivered to this socket has been before its player, µs.
-    pub elapsed_us: i64,
+    /// How long the question last delivered to this socket has been before its player, µs; none
+    /// when the edge does not know yet.
+    pub elapsed_us: Option<i64>,
 }
 
 /// What a socket is told by its game.
@@ -52,9 +66,13 @@ pub enum Mark {
         options: u8,
         /// Whether it takes answers.
         accepting: bool,
+        /// Whether it was told as it opened, and not when it had been open.
+        live: bool,
     },
     /// The question takes no more answers.
     Stopped(QuestionNo),
+    /// The question's board is out: what was answered to it is stored, or about to be.
+    Settled(QuestionNo),
     /// The socket is greeted with this question's board and lacks the player's own outcome.
     OutcomeMissing {
         /// Which question.
@@ -75,6 +93,11 @@ pub enum NotAttached {
     Unavailable,
     /// The player was removed from it.
     Banned,
+    /// Too many come back at once.
+    Busy {
+        /// When to try again, ms.
+        retry_after_ms: u32,
+    },
 }
 
 /// What a socket needs to know of a game at its door.
@@ -92,6 +115,10 @@ pub struct GameHead {
     pub over: bool,
     /// The newest names; empty for players.
     pub lobby: Vec<LobbyName>,
+    /// Where what follows stands: an offset in the results.
+    pub cursor: i64,
+    /// Whether what the socket missed follows, and no snapshot.
+    pub recovered: bool,
 }
 
 /// Where a PIN leads.
@@ -130,6 +157,17 @@ pub enum Input<'a> {
     },
     /// The answer to [`Action::LoadOutcome`]; none when there is none.
     Outcome(Option<OwnOutcome>),
+    /// The answer to [`Action::LookUp`].
+    LookedUp {
+        /// Which question.
+        question: QuestionNo,
+        /// Which submission.
+        submission: SubmissionId,
+        /// What was found.
+        found: LookedUp,
+    },
+    /// A text frame that came while the whole edge was stopped; nobody knows when.
+    Stale(&'a str),
     /// Time has passed.
     Tick,
     /// The driver wants the socket closed.
@@ -141,8 +179,54 @@ pub enum Input<'a> {
 pub enum Unresolved {
     /// The store did not answer.
     Unavailable,
-    /// The client's address has joined too often.
-    RateLimited,
+    /// Too many join at once, from the client's address or at this edge.
+    RateLimited {
+        /// When to try again, ms.
+        retry_after_ms: u32,
+    },
+}
+
+/// What the store has of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LookedUp {
+    /// This submission is the player's answer.
+    Stored {
+        /// Where it stands in the log.
+        position: Position,
+        /// The time that was scored, µs.
+        elapsed_us: i64,
+    },
+    /// It is not, and will not be.
+    NotStored,
+    /// Nothing was found out in time.
+    Unknown,
+}
+
+/// What became of an answer, for the edge's books ([`crate::tallies`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tally {
+    /// Appended, and acknowledged by the broker.
+    Acked {
+        /// Whose.
+        player: PlayerId,
+        /// Which.
+        submission: SubmissionId,
+    },
+    /// A resend that was acked again without an append.
+    Repeated,
+    /// Told an error for good.
+    Refused,
+    /// Told to send it again: whether it is in the log is not known.
+    Unavailable,
+}
+
+/// An answer as it was appended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Logged {
+    pub(super) player: PlayerId,
+    pub(super) question: QuestionNo,
+    pub(super) submission: SubmissionId,
+    pub(super) elapsed_us: i64,
 }
 
 /// Something did not answer in time or said that it cannot now.
@@ -158,6 +242,8 @@ pub enum Ticket {
     Presence,
     /// An answer.
     Answer {
+        /// Whose.
+        player: PlayerId,
         /// Which question.
         question: QuestionNo,
         /// Which submission.
@@ -195,6 +281,8 @@ pub enum Action {
         game: GameId,
         /// As what.
         role: Role,
+        /// From where on it wants to be told what it missed.
+        cursor: Option<i64>,
     },
     /// Append the record; answer with [`Input::Appended`].
     Append {
@@ -212,6 +300,29 @@ pub enum Action {
         /// Players on its board.
         players: i32,
     },
-    /// Close the socket. Nothing follows.
+    /// Look whether the store has this answer; answer with [`Input::LookedUp`].
+    LookUp {
+        /// Whose.
+        seat: Arc<Seat>,
+        /// To which question.
+        question: QuestionNo,
+        /// Which.
+        submission: SubmissionId,
+        /// Whether the question's board is out, so that the answer is stored by now if it ever is.
+        settled: bool,
+    },
+    /// Count what became of an answer.
+    Tally {
+        /// To which question.
+        question: QuestionNo,
+        /// What.
+        tally: Tally,
+    },
+    /// Count a proof that came with an answer.
+    ProofSeen {
+        /// Whether it was good.
+        good: bool,
+    },
+    /// Close the socket. Nothing but a [`Action::Tally`] follows.
     Close(Close),
 }

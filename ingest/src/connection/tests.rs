@@ -1,9 +1,10 @@
 //! Goal: every row of the protocol's error table has its effect, and no other. Method: tables of scripts.
 
+mod answers;
 mod random;
 
 use super::*;
-use crate::limits::{ANSWERS_IN_FLIGHT_MAX, RATE_BURST};
+use crate::limits::{ANSWERS_IN_FLIGHT_MAX, PING_INTERVAL_MS, PONG_WAIT_MS, PROBE_AFTER_MS, RATE_BURST, SLOW_WAIT_MS};
 use crate::token::{Holder, Signer, TOKEN_LIFE_S};
 use quiz_schemas::events::{AnswersBody, CommandsBody};
 
@@ -11,7 +12,7 @@ const WALL_US: i64 = 1_790_000_000_000_000;
 const PIN: &str = "123456";
 
 fn around() -> Surroundings {
-    Surroundings { edge: "edge-1".into(), signer: Signer::new(&[3; 32]).unwrap() }
+    Surroundings { edge: "edge-1".into(), signer: Signer::new(&[3; 32]).unwrap(), epoch: "e1".into() }
 }
 
 fn game() -> GameId {
@@ -24,7 +25,9 @@ fn player() -> PlayerId {
 
 fn head() -> Arc<GameHead> {
     let pin = PIN.parse().unwrap();
-    Arc::new(GameHead { pin, title: "T".into(), questions: 3, players: 1, over: false, lobby: Vec::new() })
+    let (cursor, recovered) = (40, false);
+    let lobby = Vec::new();
+    Arc::new(GameHead { pin, title: "T".into(), questions: 3, players: 1, over: false, lobby, cursor, recovered })
 }
 
 /// A machine with its clock.
@@ -36,7 +39,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let now = Now { wall_us: WALL_US, mono_ms: 1_000, elapsed_us: 2_500_000 };
+        let now = Now { wall_us: WALL_US, mono_ms: 1_000, elapsed_us: Some(2_500_000) };
         Self { around: around(), machine: Connection::new(now), now }
     }
 
@@ -58,7 +61,7 @@ impl Bench {
     fn join(&mut self) -> Vec<Action> {
         let join = format!(r#"{{"type":"join","pin":"{PIN}","nickname":"Ada"}}"#);
         assert_eq!(self.text(&join), [Action::Resolve(PIN.parse().unwrap())]);
-        let attach = Action::Attach { game: game(), role: Role::Joiner(player()) };
+        let attach = Action::Attach { game: game(), role: Role::Joiner(player()), cursor: None };
         assert_eq!(self.resolved(), [attach]);
         self.on(Input::Game(&Mark::Attached(head())))
     }
@@ -78,14 +81,14 @@ impl Bench {
     }
 
     fn show(&mut self, question: QuestionNo, kind: QuestionKind, options: u8) {
-        assert_eq!(self.on(Input::Game(&Mark::Question { question, kind, options, accepting: true })), []);
+        assert_eq!(self.on(Input::Game(&Mark::Question { question, kind, options, accepting: true, live: true })), []);
     }
 
     fn hosting() -> Self {
         let mut bench = Self::new();
         let token = bench.around.signer.sign(Holder::Host { game: game() }, WALL_US);
         let out = bench.text(&format!(r#"{{"type":"host","token":"{token}"}}"#));
-        assert_eq!(out, [Action::Attach { game: game(), role: Role::Host }]);
+        assert_eq!(out, [Action::Attach { game: game(), role: Role::Host, cursor: None }]);
         let out = bench.on(Input::Game(&Mark::Attached(head())));
         assert!(matches!(&sent(&out)[..], [ServerMessage::Hosting(_)]));
         bench
@@ -173,7 +176,8 @@ fn every_error_of_the_table_has_its_row() {
         let out = make().text(&text);
         assert_eq!(codes(&out), [code], "{text}");
         assert_eq!(closes(&out), close, "{text}");
-        assert_eq!(out.len(), 1 + usize::from(close.is_some()), "{text}: nothing else happens");
+        let others = out.iter().filter(|action| !matches!(action, Action::Tally { .. })).count();
+        assert_eq!(others, 1 + usize::from(close.is_some()), "{text}: nothing else happens");
     }
 }
 
@@ -195,7 +199,7 @@ fn every_way_in_that_fails_has_its_code() {
     let lookups = [
         (Ok(None), ErrorCode::PinNotFound),
         (Err(Unresolved::Unavailable), ErrorCode::Unavailable),
-        (Err(Unresolved::RateLimited), ErrorCode::RateLimited),
+        (Err(Unresolved::RateLimited { retry_after_ms: 700 }), ErrorCode::RateLimited),
     ];
     for (target, code) in lookups {
         let mut bench = Bench::new();
@@ -207,6 +211,7 @@ fn every_way_in_that_fails_has_its_code() {
     for (why, code, close) in [
         (NotAttached::Unavailable, ErrorCode::Unavailable, None),
         (NotAttached::Banned, ErrorCode::Banned, Some(Close::Kicked)),
+        (NotAttached::Busy { retry_after_ms: 900 }, ErrorCode::RateLimited, None),
     ] {
         let mut bench = Bench::new();
         bench.text(r#"{"type":"join","pin":"123456","nickname":"Ada"}"#);
@@ -272,7 +277,7 @@ fn a_join_that_nobody_decides_is_asked_again_under_the_same_id() {
     bench.text(r#"{"type":"join","pin":"123456","nickname":"Ada"}"#);
     let target = Ok(Some(PinTarget { game: game(), lanes: 4 }));
     let out = bench.on(Input::Resolved { target, player: PlayerId::from_bits(6) });
-    assert_eq!(out, [Action::Attach { game: game(), role: Role::Joiner(player()) }]);
+    assert_eq!(out, [Action::Attach { game: game(), role: Role::Joiner(player()), cursor: None }]);
 }
 
 #[test]
@@ -295,7 +300,7 @@ fn a_resumed_player_is_greeted_and_logged_as_back() {
     let seat = Seat { game: game(), player: player(), nickname: "Ada".into(), lanes: 4 };
     let token = bench.around.signer.sign(Holder::Player(seat), WALL_US);
     let out = bench.text(&format!(r#"{{"type":"resume","token":"{token}"}}"#));
-    assert_eq!(out, [Action::Attach { game: game(), role: Role::Player(player()) }]);
+    assert_eq!(out, [Action::Attach { game: game(), role: Role::Player(player()), cursor: None }]);
     let out = bench.on(Input::Game(&Mark::Attached(head())));
     assert!(matches!(&sent(&out)[..], [ServerMessage::Joined(_)]));
     let [_, Action::Append { ticket: Ticket::Presence, event }] = &out[..] else { panic!("{out:?}") };
@@ -304,6 +309,7 @@ fn a_resumed_player_is_greeted_and_logged_as_back() {
     for _ in 1..PRESENCE_TRIES_MAX {
         assert_eq!(bench.on(Input::Appended { ticket: Ticket::Presence, result: Err(Unavailable) }), []);
         bench.now.mono_ms += PRESENCE_RETRY_MS;
+        bench.on(Input::Control);
         assert_eq!(ticket(&bench.on(Input::Tick)), Ticket::Presence);
     }
     bench.on(Input::Appended { ticket: Ticket::Presence, result: Err(Unavailable) });
@@ -311,7 +317,6 @@ fn a_resumed_player_is_greeted_and_logged_as_back() {
     assert_eq!(bench.on(Input::Tick), []);
     let out = bench.on(Input::Game(&Mark::OutcomeMissing { question: 2, players: 9 }));
     assert!(matches!(&out[..], [Action::LoadOutcome { question: 2, players: 9, .. }]));
-    assert_eq!(codes(&bench.answer(2, 1, 1)), [ErrorCode::QuestionClosed]);
 }
 
 #[test]
@@ -384,12 +389,40 @@ fn a_kicked_player_is_told_and_closed() {
 #[test]
 fn a_silent_socket_is_pinged_and_closed() {
     let mut bench = Bench::joined();
-    bench.now.mono_ms += PING_INTERVAL_MS;
-    assert_eq!(bench.machine.next_tick_ms(), bench.now.mono_ms);
+    bench.on(Input::Control);
+    let heard_ms = bench.now.mono_ms;
+    for (after_ms, action) in [
+        (PING_INTERVAL_MS, Some(Action::Ping)),
+        (2 * PING_INTERVAL_MS - 1, None),
+        (PONG_WAIT_MS, Some(Action::Close(Close::NoPong))),
+    ] {
+        assert!(bench.machine.next_tick_ms() <= heard_ms + after_ms || action.is_none());
+        bench.now.mono_ms = heard_ms + after_ms;
+        assert_eq!(bench.on(Input::Tick), Vec::from_iter(action), "{after_ms}");
+    }
+}
+
+#[test]
+fn a_client_that_does_not_take_what_it_is_sent_is_too_slow() {
+    let mut bench = Bench::asked();
+    bench.on(Input::Control);
+    bench.on(Input::Game(&Mark::Plain));
+    let sent_ms = bench.now.mono_ms;
+    assert_eq!(bench.machine.next_tick_ms(), sent_ms + PROBE_AFTER_MS);
+    bench.now.mono_ms += PROBE_AFTER_MS;
+    assert_eq!(bench.on(Input::Tick), [Action::Ping]);
+    assert_eq!(bench.on(Input::Tick), [], "one ping is enough");
+    // More that it is sent gives it no more time.
+    bench.on(Input::Game(&Mark::Plain));
+    assert_eq!(bench.machine.next_tick_ms(), sent_ms + SLOW_WAIT_MS);
+    bench.now.mono_ms = sent_ms + SLOW_WAIT_MS;
+    assert_eq!(bench.on(Input::Tick), [Action::Close(Close::TooSlow)]);
+
+    let mut bench = Bench::asked();
+    bench.on(Input::Game(&Mark::Plain));
+    bench.now.mono_ms += PROBE_AFTER_MS;
     assert_eq!(bench.on(Input::Tick), [Action::Ping]);
     bench.on(Input::Control);
-    bench.now.mono_ms += PONG_WAIT_MS - 1;
-    assert_eq!(bench.on(Input::Tick), [Action::Ping]);
-    bench.now.mono_ms += 1;
-    assert_eq!(bench.on(Input::Tick), [Action::Close(Close::NoPong)]);
+    bench.now.mono_ms += SLOW_WAIT_MS;
+    assert_eq!(bench.on(Input::Tick), [], "it has answered");
 }

@@ -1,48 +1,55 @@
+//! A held game: its view, what it told lately, and the sockets that are told.
+
+mod greet;
+mod lobby;
+mod sockets;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use quiz_game::view::{Folded, GameView};
-use quiz_schemas::events::{
-    AnswersCounted, LobbyChanged, OutcomesPublished, QuestionShown, ResultsBody, ResultsRecord, StopReason,
-};
+use quiz_game::view::{EventId, Folded, GameView};
+use quiz_schemas::events::{AnswersCounted, OutcomesPublished, QuestionShown, ResultsBody, ResultsRecord, StopReason};
 use quiz_schemas::{PlayerId, QuestionNo};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Duration, Instant};
 
 use super::encode::{self, EdgeTime, encode};
 use super::mailbox::{Attach, Delivery, SocketId};
-use crate::connection::{GameHead, Mark, NotAttached, Role, command_refused};
-use crate::limits::{CATCH_UP_MS, FRESH_US_MAX, LOBBY_INTERVAL_MS};
-use crate::protocol::{
-    Board, Counted, HOST_LOBBY_NAMES_MAX, Lobby, LobbyName, Over, PLAYER_LOBBY_NAMES_MAX, ServerMessage, Stopped,
-};
-use crate::telemetry;
+use super::recovery::{Recovery, Told};
+use crate::connection::{Mark, NotAttached, Role, command_refused};
+use crate::fair_time::Greeted;
+use crate::limits::{CATCH_UP_MS, CLOCK_POLL_MS, CLOCK_WAIT_MS, FRESH_US_MAX, RECOVERY_WAIT_MS};
+use crate::protocol::{Board, Counted, LobbyName, Over, ServerMessage, Stopped};
+use sockets::{Socket, To};
 
-struct Socket {
-    role: Role,
-    mailbox: mpsc::Sender<Arc<Delivery>>,
-    evict: CancellationToken,
+/// The question of the view, as far as time is concerned.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    question: QuestionNo,
+    /// When this edge first saw it.
+    seen: Instant,
+    /// When the log took it, by the cluster's clock, µs since 1970.
+    appended_at_us: Option<i64>,
 }
 
-/// Who is told something.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum To {
-    Players,
-    Hosts,
-    All,
-}
-
-/// A held game: its view, and the sockets that are told what it says. Does no I/O: what it says
-/// goes into mailboxes, and a socket whose mailbox is full is evicted, never waited for (I9).
+/// A held game. Does no I/O: what it says goes into mailboxes, and a socket whose mailbox is full is
+/// evicted, never waited for (I9).
 pub struct Channel {
     view: GameView,
+    recovery: Recovery,
     sockets: HashMap<SocketId, Socket>,
     players: HashMap<PlayerId, Vec<SocketId>>,
+    /// Sockets that ask for what they missed while it is still being read.
+    waiting: Vec<Attach>,
+    wait_until: Instant,
+    /// Sockets that are let in and hear the rest when the cluster's time is known, with their cursor
+    /// if they are told what they missed.
+    unclocked: Vec<(SocketId, Option<i64>)>,
+    unclocked_due: Option<Instant>,
     started: Instant,
-    /// When this edge first saw the question of the view.
-    question_seen: Instant,
+    asked: Option<Asked>,
+    /// The least seen of the log's stamp of a session's event minus the worker's own, µs: from it the
+    /// stamp of a question can be told whose record is out of reach.
+    worker_behind_us: Option<i64>,
     stopped: Option<(QuestionNo, StopReason)>,
     counted: Option<AnswersCounted>,
     /// Names that players have not been told of yet, the newest.
@@ -52,15 +59,26 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// A game as its view in the store has it.
+    /// A game as its view in the store has it, which stands at `cursor`.
     #[must_use]
-    pub fn new(view: GameView, now: EdgeTime) -> Self {
+    pub fn new(view: GameView, cursor: Option<i64>, now: EdgeTime) -> Self {
+        let asked = view.question.as_ref().map(|shown| Asked {
+            question: shown.question,
+            seen: now.mono,
+            appended_at_us: None,
+        });
         Self {
+            recovery: Recovery::new(&view, cursor),
             view,
             sockets: HashMap::new(),
             players: HashMap::new(),
+            waiting: Vec::new(),
+            unclocked: Vec::new(),
+            unclocked_due: None,
+            wait_until: now.mono + Duration::from_millis(RECOVERY_WAIT_MS),
             started: now.mono,
-            question_seen: now.mono,
+            asked,
+            worker_behind_us: None,
             stopped: None,
             counted: None,
             lobby_names: Vec::new(),
@@ -69,27 +87,51 @@ impl Channel {
         }
     }
 
-    /// Whether no socket is attached.
+    /// Whether no socket is attached or waits to be.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sockets.is_empty()
+        self.sockets.is_empty() && self.waiting.is_empty()
     }
 
-    /// The version of the view.
+    /// Whether a socket waits to be let in, or to hear how the game stands.
     #[must_use]
-    pub fn version(&self) -> i64 {
-        self.view.version()
+    pub fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty() || !self.unclocked.is_empty()
+    }
+
+    /// The latest question that takes no more answers.
+    #[must_use]
+    pub fn closed(&self) -> Option<QuestionNo> {
+        let shown = self.view.question.as_ref()?.question;
+        if self.view.accepting { shown.checked_sub(1) } else { Some(shown) }
+    }
+
+    /// Whether the game is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.view.over.is_some()
     }
 
     /// When [`Channel::tick`] is due.
     #[must_use]
     pub fn next_tick(&self) -> Option<Instant> {
-        self.lobby_due
+        let wait = (!self.waiting.is_empty()).then_some(self.wait_until);
+        [self.lobby_due, self.unclocked_due, wait].into_iter().flatten().min()
     }
 
-    /// Takes a socket in, tells it so, and tells a player or host the game's present state.
+    /// Takes a socket in, tells it so, and tells a player or host what it missed, or else the game's
+    /// present state.
     pub fn attach(&mut self, attach: Attach, now: EdgeTime) {
-        let Attach { socket, role, mailbox, evict } = attach;
+        let early = attach.cursor.is_some_and(|cursor| self.recovery.is_early_for(cursor));
+        if early && now.mono < self.wait_until {
+            self.waiting.push(attach);
+        } else {
+            self.admit_socket(attach, now);
+        }
+    }
+
+    fn admit_socket(&mut self, attach: Attach, now: EdgeTime) {
+        let Attach { socket, role, cursor, mailbox, evict } = attach;
         self.remove(socket);
         if let Role::Player(player) | Role::Joiner(player) = role
             && self.view.kicked.contains(&player)
@@ -97,190 +139,219 @@ impl Channel {
             let _ = mailbox.try_send(Delivery::mark(Mark::NotAttached(NotAttached::Banned)));
             return;
         }
-        let head = self.head(role);
+        let missed = cursor.and_then(|cursor| self.missed(cursor, role, now));
+        let recovered = cursor.filter(|_| missed.is_some());
+        let head = self.head(role, recovered);
         self.sockets.insert(socket, Socket { role, mailbox, evict });
         if let Role::Player(player) | Role::Joiner(player) = role {
             self.players.entry(player).or_default().push(socket);
         }
         self.push(socket, &Delivery::mark(Mark::Attached(head)));
-        if !matches!(role, Role::Joiner(_)) {
-            self.greet(socket, role, now);
+        match missed {
+            _ if matches!(role, Role::Player(_)) && self.is_clock_due(now) => {
+                self.unclocked.push((socket, recovered));
+                self.unclocked_due = Some(now.mono + Duration::from_millis(CLOCK_POLL_MS));
+            }
+            Some(missed) => self.push_all(socket, &missed),
+            None if matches!(role, Role::Joiner(_)) => {}
+            None => self.greet(socket, role, now),
+        }
+    }
+
+    /// Whether an open question's time cannot be told yet but will be in a moment: a player who is let
+    /// in is logged as back, and the acknowledgement of that tells the cluster's time; and the question's
+    /// record is about to be read.
+    fn is_clock_due(&self, now: EdgeTime) -> bool {
+        let waited_ms = now.mono.saturating_duration_since(self.started).as_millis();
+        let unstamped = self.asked.is_some_and(|asked| asked.appended_at_us.is_none());
+        let unread = unstamped && self.recovery.is_reading_back();
+        self.view.accepting && (now.cluster_us.is_none() || unread) && waited_ms < u128::from(CLOCK_WAIT_MS)
+    }
+
+    fn greet_unclocked(&mut self, now: EdgeTime) {
+        self.unclocked_due = None;
+        for (socket, recovered) in std::mem::take(&mut self.unclocked) {
+            let Some(role) = self.sockets.get(&socket).map(|socket| socket.role) else { continue };
+            match recovered.and_then(|cursor| self.missed(cursor, role, now)) {
+                Some(missed) => self.push_all(socket, &missed),
+                None => self.greet(socket, role, now),
+            }
         }
     }
 
     /// Lets a socket go. True when no other socket of its player is here.
     pub fn detach(&mut self, socket: SocketId, player: Option<PlayerId>) -> bool {
+        self.waiting.retain(|waiting| waiting.socket != socket);
         self.remove(socket);
         player.is_none_or(|player| !self.players.contains_key(&player))
     }
 
-    /// Folds a result in and tells the sockets, unless the view has it already.
-    pub fn record(&mut self, record: &ResultsRecord, now: EdgeTime) {
-        if self.view.fold(record) == Folded::Duplicate {
+    /// Folds a result in and tells the sockets, unless it has been told before.
+    pub fn record(&mut self, told: Told, now: EdgeTime) {
+        if self.recovery.has_read(told.at) {
             return;
         }
-        match &record.body {
+        self.recovery.read_to(told.at);
+        self.note_worker_clock(&told);
+        if self.recovery.is_before_view(told.at) {
+            self.note_asked(&told);
+            self.recovery.keep(told);
+        } else {
+            // What is new comes behind what they missed.
+            self.greet_unclocked(now);
+            self.news(told, now);
+        }
+        self.admit_waiting(now);
+    }
+
+    /// A result that the view was loaded without.
+    fn news(&mut self, told: Told, now: EdgeTime) {
+        let at = match self.view.fold(&told.record) {
+            Folded::Duplicate => return,
+            Folded::Applied => Some(told.at),
+            Folded::Volatile => None,
+        };
+        if at.is_some() {
+            self.recovery.keep(told.clone());
+        }
+        let durable = |message: ServerMessage| at.into_iter().fold(message, ServerMessage::of_record);
+        match &told.record.body {
             ResultsBody::GameOpened(_) | ResultsBody::Unknown => {}
             ResultsBody::LobbyChanged(change) => self.lobby_changed(change, now),
-            ResultsBody::QuestionShown(shown) => self.question_shown(shown, now),
+            ResultsBody::QuestionShown(shown) => self.question_shown(shown, &told, at, now),
             ResultsBody::AnswersCounted(counted) => self.answers_counted(counted),
             ResultsBody::QuestionStopped(stopped) => {
                 self.stopped = Some((stopped.question, stopped.reason));
                 let message = Stopped { question: stopped.question, reason: stopped.reason, at: None };
-                self.tell(To::All, &encode(&ServerMessage::Closed(message), Mark::Stopped(stopped.question)));
+                let message = durable(ServerMessage::Closed(message));
+                self.tell(To::All, &encode(&message, Mark::Stopped(stopped.question)));
             }
             ResultsBody::BoardPublished(board) => {
-                let message = ServerMessage::Board(Board::from(board));
-                self.tell(To::All, &encode(&message, Mark::Stopped(board.question)));
+                let message = durable(ServerMessage::Board(Board::from(board)));
+                self.tell(To::All, &encode(&message, Mark::Settled(board.question)));
             }
-            ResultsBody::OutcomesPublished(batch) => self.outcomes_published(batch),
+            ResultsBody::OutcomesPublished(batch) => self.outcomes_published(batch, at),
             ResultsBody::CommandRefused(refused) => {
                 let message = ServerMessage::Error(command_refused(refused.reason));
                 self.tell(To::Hosts, &encode(&message, Mark::Plain));
             }
             ResultsBody::GameEnded(ended) => {
-                self.tell(To::All, &encode(&ServerMessage::Over(Over::from(ended)), Mark::Over));
+                self.tell(To::All, &encode(&durable(ServerMessage::Over(Over::from(ended))), Mark::Over));
             }
         }
     }
 
-    /// Puts a newer view in the place of the one here, and tells all sockets the present state.
-    pub fn reload(&mut self, view: GameView, now: EdgeTime) {
-        if view.version() <= self.view.version() {
-            return;
-        }
-        self.view = view;
-        let roles: Vec<(SocketId, Role)> = self.sockets.iter().map(|(&id, socket)| (id, socket.role)).collect();
-        for (socket, role) in roles {
-            match role {
-                Role::Player(player) if self.view.kicked.contains(&player) => {
-                    self.push(socket, &Delivery::mark(Mark::Kicked));
+    /// Goes on behind a gap of the log with the view that the store has now: tells all sockets the
+    /// present state when it is newer. `next` is the offset that is read next.
+    pub fn reload(&mut self, view: GameView, next: i64, now: EdgeTime) {
+        self.greet_unclocked(now);
+        self.recovery = Recovery::behind_gap(&view, next);
+        let newer = view.version() > self.view.version();
+        if newer {
+            self.view = view;
+            self.asked = self.view.question.as_ref().map(|shown| {
+                let known = self.asked.filter(|asked| asked.question == shown.question);
+                known.unwrap_or(Asked { question: shown.question, seen: now.mono, appended_at_us: None })
+            });
+            let roles: Vec<(SocketId, Role)> = self.sockets.iter().map(|(&id, socket)| (id, socket.role)).collect();
+            for (socket, role) in roles {
+                match role {
+                    Role::Player(player) if self.view.kicked.contains(&player) => {
+                        self.push(socket, &Delivery::mark(Mark::Kicked));
+                    }
+                    Role::Player(_) | Role::Host => self.greet(socket, role, now),
+                    Role::Joiner(_) => {}
                 }
-                Role::Player(_) | Role::Host => self.greet(socket, role, now),
-                Role::Joiner(_) => {}
             }
         }
+        self.admit_waiting(now);
     }
 
-    /// Tells players of the lobby what was held back.
+    /// Does what is due: tells players of the lobby what was held back, and lets those in who have
+    /// waited long enough for what they missed.
     pub fn tick(&mut self, now: EdgeTime) {
         if self.lobby_due.is_some_and(|due| due <= now.mono) {
             self.tell_lobby(now);
         }
+        if self.is_clock_due(now) {
+            self.unclocked_due = self.unclocked_due.map(|_| now.mono + Duration::from_millis(CLOCK_POLL_MS));
+        } else {
+            self.greet_unclocked(now);
+        }
+        self.admit_waiting(now);
     }
 
-    fn head(&self, role: Role) -> Arc<GameHead> {
-        let opened = self.view.opened.as_ref();
-        let lobby = if role == Role::Host { newest(&self.view, HOST_LOBBY_NAMES_MAX) } else { Vec::new() };
-        Arc::new(GameHead {
-            pin: opened.map_or(quiz_schemas::Pin::from_index(0), |opened| opened.pin),
-            title: opened.map(|opened| opened.title.clone()).unwrap_or_default(),
-            questions: self.of(),
-            players: self.view.players,
-            over: self.view.over.is_some(),
-            lobby,
-        })
+    fn admit_waiting(&mut self, now: EdgeTime) {
+        let over = now.mono >= self.wait_until;
+        for attach in std::mem::take(&mut self.waiting) {
+            if !over && attach.cursor.is_some_and(|cursor| self.recovery.is_early_for(cursor)) {
+                self.waiting.push(attach);
+            } else {
+                self.admit_socket(attach, now);
+            }
+        }
     }
 
     fn of(&self) -> i32 {
         self.view.opened.as_ref().map_or(0, |opened| opened.questions)
     }
 
-    /// The present state: the open question, or the last board, or the lobby; and the end.
-    fn greet(&mut self, socket: SocketId, role: Role, now: EdgeTime) {
-        let mut greeting = Vec::with_capacity(3);
-        let board_of = self.view.board.as_ref().map(|board| board.question);
-        let pending = self.view.question.as_ref().filter(|shown| board_of.is_none_or(|board| board < shown.question));
-        if role == Role::Host || (pending.is_none() && self.view.board.is_none()) {
-            let names = if role == Role::Host { Vec::new() } else { newest(&self.view, PLAYER_LOBBY_NAMES_MAX) };
-            greeting.push(encode(&self.lobby(names, Vec::new()), Mark::Plain));
-        }
-        if let Some(shown) = pending {
-            let accepting = self.view.accepting;
-            greeting.push(encode::question(shown, self.of(), accepting, Some(self.question_seen), now.wall_us));
-            greeting.extend(self.progress(shown.question, accepting, role));
-        } else if let Some(board) = &self.view.board {
-            let missing = Mark::OutcomeMissing { question: board.question, players: board.players };
-            let mark = if role == Role::Host { Mark::Plain } else { missing };
-            greeting.push(encode(&ServerMessage::Board(Board::from(board)), mark));
-        }
-        if let Some(over) = &self.view.over {
-            greeting.push(encode(&ServerMessage::Over(Over::from(over)), Mark::Over));
-        }
-        for delivery in greeting {
-            self.push(socket, &delivery);
-        }
-    }
-
-    fn progress(&self, question: QuestionNo, accepting: bool, role: Role) -> Option<Arc<Delivery>> {
-        if !accepting {
-            let reason = self.stopped.filter(|(of, _)| *of == question).map_or(StopReason::Unknown, |(_, why)| why);
-            return Some(encode(
-                &ServerMessage::Closed(Stopped { question, reason, at: None }),
-                Mark::Stopped(question),
-            ));
-        }
-        let counted = self.counted.as_ref().filter(|counted| role == Role::Host && counted.question == question);
-        counted.map(|counted| encode(&self.counted_message(counted), Mark::Plain))
-    }
-
-    fn lobby(&self, joined: Vec<LobbyName>, left: Vec<PlayerId>) -> ServerMessage {
-        let GameView { players, connected, .. } = self.view;
-        ServerMessage::Lobby(Lobby { players, connected, joined, left })
-    }
-
-    fn lobby_changed(&mut self, change: &LobbyChanged, now: EdgeTime) {
-        for player in &change.admitted {
-            self.admit(player.player, now);
-        }
-        for refusal in &change.refused {
-            let refused = Delivery::mark(Mark::Refused(refusal.reason));
-            self.tell_joiners(refusal.player, &refused);
-        }
-        for player in &change.kicked {
-            self.tell_player(*player, &Delivery::mark(Mark::Kicked));
-        }
-        let joined: Vec<LobbyName> = change.admitted.iter().map(LobbyName::from).collect();
-        self.lobby_names.extend(joined.iter().rev().take(PLAYER_LOBBY_NAMES_MAX).rev().cloned());
-        let surplus = self.lobby_names.len().saturating_sub(PLAYER_LOBBY_NAMES_MAX);
-        self.lobby_names.drain(..surplus);
-        self.tell(To::Hosts, &encode(&self.lobby(joined, change.kicked.clone()), Mark::Plain));
-        // A room of n that joins one by one must not cost n² frames: players are told in batches.
-        let wait = Duration::from_millis(LOBBY_INTERVAL_MS);
-        match self.lobby_told {
-            Some(told) if now.mono < told + wait => self.lobby_due = Some(told + wait),
-            _ => self.tell_lobby(now),
-        }
-    }
-
-    fn tell_lobby(&mut self, now: EdgeTime) {
-        self.lobby_due = None;
-        self.lobby_told = Some(now.mono);
-        let names = std::mem::take(&mut self.lobby_names);
-        self.tell(To::Players, &encode(&self.lobby(names, Vec::new()), Mark::Plain));
-    }
-
-    fn admit(&mut self, player: PlayerId, now: EdgeTime) {
-        let role = Role::Player(player);
-        for socket in self.joiners(player) {
-            let head = self.head(role);
-            if let Some(joiner) = self.sockets.get_mut(&socket) {
-                joiner.role = role;
-            }
-            self.push(socket, &Delivery::mark(Mark::Admitted(head)));
-            self.greet(socket, role, now);
-        }
-    }
-
-    fn question_shown(&mut self, shown: &QuestionShown, now: EdgeTime) {
-        self.question_seen = now.mono;
+    fn question_shown(&mut self, shown: &QuestionShown, told: &Told, at: Option<i64>, now: EdgeTime) {
+        let stamp = (told.appended_at_us > 0).then_some(told.appended_at_us);
+        self.asked = Some(Asked { question: shown.question, seen: now.mono, appended_at_us: stamp });
         self.counted = None;
-        // While the edge catches up with a game, an old question is no news: its time runs from
-        // when it opened, lest a move to a fresh edge gains time.
+        // An edge that comes late, after its start or after a pause, tells an old question: that is no
+        // news, and its time runs from when it was appended.
         let catching_up = now.mono < self.started + Duration::from_millis(CATCH_UP_MS);
-        let stale = catching_up && now.wall_us - shown.opened_at_us > FRESH_US_MAX;
-        let greeted = stale.then_some(now.mono);
-        self.tell(To::All, &encode::question(shown, self.of(), true, greeted, now.wall_us));
+        let stale = match (now.cluster_us, stamp) {
+            (Some(now_us), Some(stamp)) => now_us - stamp > FRESH_US_MAX,
+            _ => catching_up,
+        };
+        let greeted = stale.then_some(Greeted { seen: now.mono, appended_at_us: stamp });
+        let question = encode::Question { shown, of: self.of(), accepting: true, at, greeted, told: true };
+        self.tell(To::All, &encode::question(&question, self.left(&question, now)));
+    }
+
+    /// The time left of a question, ms.
+    fn left(&self, question: &encode::Question<'_>, now: EdgeTime) -> i64 {
+        let limit_us = i64::from(question.shown.view.limit_ms) * 1000;
+        let asked = self.asked.filter(|asked| asked.question == question.shown.question);
+        let open_us = asked.map_or(0, |asked| {
+            let greeted = Greeted { seen: asked.seen, appended_at_us: asked.appended_at_us };
+            greeted.elapsed_us(now.mono, now.cluster_us.or(asked.appended_at_us)).unwrap_or(0)
+        });
+        if question.accepting { ((limit_us - open_us) / 1000).max(0) } else { 0 }
+    }
+
+    /// From when the time runs of somebody who is greeted with the view's question.
+    fn greeted(&self, shown: &QuestionShown, now: EdgeTime) -> Greeted {
+        match self.asked.filter(|asked| asked.question == shown.question) {
+            None => Greeted { seen: now.mono, appended_at_us: None },
+            Some(asked) => {
+                let told = self.worker_behind_us.map(|behind_us| shown.opened_at_us.saturating_add(behind_us));
+                Greeted { seen: asked.seen, appended_at_us: asked.appended_at_us.or(told) }
+            }
+        }
+    }
+
+    /// Finds the stamp of the view's question among the records before the view's cursor. One that was
+    /// published again has a later stamp; the worker's clock tells the earlier one.
+    fn note_asked(&mut self, told: &Told) {
+        let ResultsBody::QuestionShown(shown) = &told.record.body else { return };
+        if let Some(asked) = self.asked.as_mut().filter(|asked| asked.question == shown.question)
+            && told.appended_at_us > 0
+            && asked.appended_at_us.is_none()
+        {
+            let first = self.worker_behind_us.map(|behind_us| told.record.at_us.saturating_add(behind_us));
+            asked.appended_at_us = Some(first.map_or(told.appended_at_us, |first| first.min(told.appended_at_us)));
+        }
+    }
+
+    fn note_worker_clock(&mut self, told: &Told) {
+        if told.appended_at_us > 0 && is_of_session(&told.record) {
+            let behind_us = told.appended_at_us.saturating_sub(told.record.at_us);
+            self.worker_behind_us = Some(self.worker_behind_us.map_or(behind_us, |least| least.min(behind_us)));
+        }
     }
 
     fn answers_counted(&mut self, counted: &AnswersCounted) {
@@ -293,87 +364,30 @@ impl Channel {
         ServerMessage::Counted(Counted { question, answered, players: self.view.players })
     }
 
-    fn outcomes_published(&mut self, batch: &OutcomesPublished) {
-        let board = self.view.board.as_ref().filter(|board| board.question == batch.question);
-        let players = board.map_or(self.view.players, |board| board.players);
+    fn outcomes_published(&mut self, batch: &OutcomesPublished, at: Option<i64>) {
+        let players = self.players_on_board(batch.question);
         for outcome in &batch.outcomes {
             if self.players.contains_key(&outcome.player) {
-                self.tell_player(outcome.player, &encode::outcome(batch.question, outcome, players));
+                self.tell_player(outcome.player, &encode::outcome(batch.question, outcome, players, at));
             }
         }
     }
 
-    fn joiners(&self, player: PlayerId) -> Vec<SocketId> {
-        let sockets = self.players.get(&player).map(Vec::as_slice).unwrap_or_default();
-        let joins =
-            |socket: &&SocketId| self.sockets.get(socket).is_some_and(|socket| matches!(socket.role, Role::Joiner(_)));
-        sockets.iter().filter(joins).copied().collect()
-    }
-
-    fn tell_joiners(&mut self, player: PlayerId, delivery: &Arc<Delivery>) {
-        for socket in self.joiners(player) {
-            self.push(socket, delivery);
-            self.remove(socket);
-        }
-    }
-
-    fn tell_player(&mut self, player: PlayerId, delivery: &Arc<Delivery>) {
-        let sockets = self.players.get(&player).cloned().unwrap_or_default();
-        for socket in sockets {
-            self.push(socket, delivery);
-        }
-    }
-
-    fn tell(&mut self, to: To, delivery: &Arc<Delivery>) {
-        let mut lost = Vec::new();
-        for (&id, socket) in &self.sockets {
-            let told = match socket.role {
-                Role::Joiner(_) => false,
-                Role::Player(_) => to != To::Hosts,
-                Role::Host => to != To::Players,
-            };
-            if told && !offer(socket, delivery) {
-                lost.push(id);
-            }
-        }
-        for socket in lost {
-            self.remove(socket);
-        }
-    }
-
-    fn push(&mut self, id: SocketId, delivery: &Arc<Delivery>) {
-        if self.sockets.get(&id).is_some_and(|socket| !offer(socket, delivery)) {
-            self.remove(id);
-        }
-    }
-
-    fn remove(&mut self, id: SocketId) {
-        let Some(socket) = self.sockets.remove(&id) else { return };
-        if let Role::Player(player) | Role::Joiner(player) = socket.role
-            && let Some(sockets) = self.players.get_mut(&player)
-        {
-            sockets.retain(|other| *other != id);
-            if sockets.is_empty() {
-                self.players.remove(&player);
-            }
-        }
+    fn players_on_board(&self, question: QuestionNo) -> i32 {
+        let board = self.view.board.as_ref().filter(|board| board.question == question);
+        board.map_or(self.view.players, |board| board.players)
     }
 }
 
-/// Puts a delivery into a socket's mailbox; false when the socket is lost.
-fn offer(socket: &Socket, delivery: &Arc<Delivery>) -> bool {
-    match socket.mailbox.try_send(Arc::clone(delivery)) {
-        Ok(()) => true,
-        Err(mpsc::error::TrySendError::Full(_)) => {
-            telemetry::mailbox_overflowed();
-            socket.evict.cancel();
-            false
-        }
-        Err(mpsc::error::TrySendError::Closed(_)) => false,
-    }
+fn is_of_session(record: &ResultsRecord) -> bool {
+    let id = record.event_id.as_deref().and_then(|id| id.parse().ok());
+    matches!(id, Some(EventId::Session(_)))
 }
 
-fn newest(view: &GameView, max: usize) -> Vec<LobbyName> {
-    let skip = view.lobby.len().saturating_sub(max);
-    view.lobby[skip..].iter().map(LobbyName::from).collect()
+impl Told {
+    /// A result at an offset, stamped with the cluster's clock.
+    #[must_use]
+    pub fn new(at: i64, appended_at_us: i64, record: ResultsRecord) -> Self {
+        Self { at, appended_at_us, record: Arc::new(record) }
+    }
 }

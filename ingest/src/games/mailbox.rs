@@ -3,10 +3,10 @@ use std::sync::Arc;
 use axum::extract::ws::Utf8Bytes;
 use quiz_schemas::QuestionNo;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Mark, Role};
+use crate::fair_time::Greeted;
 use crate::limits::MAILBOX_MAX;
 
 /// Names a socket of this process.
@@ -29,18 +29,8 @@ pub struct Delivery {
 pub struct QuestionClock {
     /// The question.
     pub question: QuestionNo,
-    /// None: from the write to the socket. Else the socket was greeted with it, and the time runs
-    /// from when the edge first saw it, or by the wall clock since it opened when that is longer.
+    /// None: from the write to the socket. Else the question was no news when the socket was told.
     pub greeted: Option<Greeted>,
-}
-
-/// See [`QuestionClock::greeted`].
-#[derive(Clone, Copy, Debug)]
-pub struct Greeted {
-    /// When this edge first saw the question.
-    pub seen: Instant,
-    /// When the session worker opened it, µs since 1970.
-    pub opened_at_us: i64,
 }
 
 /// A socket as it attaches to a game.
@@ -50,6 +40,8 @@ pub struct Attach {
     pub socket: SocketId,
     /// As what.
     pub role: Role,
+    /// Where it stands in the game's durable messages, if it says so and the epoch is this one's.
+    pub cursor: Option<i64>,
     /// Where the game talks to it.
     pub mailbox: mpsc::Sender<Arc<Delivery>>,
     /// Cancelled when the mailbox overflows: the socket is too slow.

@@ -12,6 +12,8 @@ struct Route {
     commands: mpsc::Sender<GameCommand>,
     partition: i32,
     passing: Passing,
+    /// The first offset that its view lacks; what is missing before it is no loss.
+    needs: i64,
 }
 
 /// Whether a game takes records.
@@ -36,6 +38,8 @@ struct Table {
     games: HashMap<GameId, Route>,
     /// How many routes wait at [`Passing::From`], by partition, so that most records skip the search.
     waiting: HashMap<i32, Vec<GameId>>,
+    /// The offset that was last read, by partition: games that take all have all up to there.
+    stands: HashMap<i32, i64>,
 }
 
 impl Routes {
@@ -68,16 +72,18 @@ impl Routes {
             return None;
         }
         let commands = start();
-        table.games.insert(game, Route { commands: commands.clone(), partition, passing: Passing::Nothing });
+        table.games.insert(game, Route { commands: commands.clone(), partition, passing: Passing::Nothing, needs: 0 });
         telemetry::games_held(table.games.len());
         Some(commands)
     }
 
-    /// Lets records pass once the partition is seen to be read from `from` or before.
-    pub(crate) fn pass_from(&self, game: GameId, from: i64) {
+    /// Lets records pass once the partition is seen to be read from `from` or before; those from
+    /// `needs` on must not be missed.
+    pub(crate) fn pass_from(&self, game: GameId, from: i64, needs: i64) {
         let mut table = self.table();
         let Some(route) = table.games.get_mut(&game) else { return };
         route.passing = Passing::From(from);
+        route.needs = needs;
         let partition = route.partition;
         let waiting = table.waiting.entry(partition).or_default();
         if !waiting.contains(&game) {
@@ -88,7 +94,8 @@ impl Routes {
     /// The queue that takes the record at `offset`, if its game is held and takes it.
     pub(crate) fn pass(&self, partition: i32, offset: i64, game: GameId) -> Option<mpsc::Sender<GameCommand>> {
         let mut table = self.table();
-        let Table { games, waiting } = &mut *table;
+        let Table { games, waiting, stands } = &mut *table;
+        stands.insert(partition, offset);
         if let Some(list) = waiting.get_mut(&partition) {
             list.retain(|waiter| match games.get_mut(waiter) {
                 Some(route) if matches!(route.passing, Passing::From(from) if offset > from) => true,
@@ -105,15 +112,18 @@ impl Routes {
         games.get(&game).filter(|route| route.passing == Passing::All).map(|route| route.commands.clone())
     }
 
-    /// Lets everything pass in a partition whose log has a gap; returns the queues of its games.
-    pub(crate) fn reopen(&self, partition: i32) -> Vec<mpsc::Sender<GameCommand>> {
+    /// Lets everything pass in a partition whose log is missing `from..to`, or was cut to begin anew
+    /// at `to`; returns the queues of the games that lost something by it.
+    pub(crate) fn reopen(&self, partition: i32, from: i64, to: i64) -> Vec<mpsc::Sender<GameCommand>> {
         let mut table = self.table();
         table.waiting.remove(&partition);
+        let has = table.stands.insert(partition, to - 1).map_or(from, |stood| stood + 1);
         let routes = table.games.values_mut().filter(|route| route.partition == partition);
         let open = routes.filter(|route| route.passing != Passing::Nothing);
-        open.map(|route| {
+        open.filter_map(|route| {
+            let needs = if route.passing == Passing::All { has } else { route.needs };
             route.passing = Passing::All;
-            route.commands.clone()
+            (to < from || to > needs).then(|| route.commands.clone())
         })
         .collect()
     }
@@ -176,7 +186,7 @@ mod tests {
         let start = || mpsc::channel(1).0;
         assert!(routes.find_or_insert(game, 0, 9, start).is_some());
         assert!(routes.pass(0, 5, game).is_none(), "its view is not loaded");
-        routes.pass_from(game, 7);
+        routes.pass_from(game, 7, 7);
         assert!(routes.pass(0, 9, game).is_none(), "from before the tail went back");
         assert!(routes.pass(0, 10, other).is_none());
         assert!(routes.pass(1, 1, other).is_none(), "another partition says nothing of this one");
@@ -191,11 +201,30 @@ mod tests {
         let routes = Routes::default();
         let game = GameId::from_bits(1);
         assert!(routes.find_or_insert(game, 0, 1, || mpsc::channel(1).0).is_some());
-        routes.pass_from(game, 7);
+        routes.pass_from(game, 7, 7);
         assert!(routes.pass(0, 6, game).is_some(), "the view drops what it has");
         assert!(routes.find_or_insert(GameId::from_bits(2), 0, 1, || mpsc::channel(1).0).is_none());
         assert!(!routes.remove_if(game, || false));
         assert!(routes.remove_if(game, || true));
         assert!(routes.find(game).is_none());
+    }
+
+    /// Goal: a gap costs only those games their view that lost something by it.
+    #[test]
+    fn a_gap_before_what_a_game_needs_is_no_loss() {
+        let routes = Routes::default();
+        let (old, new) = (GameId::from_bits(1), GameId::from_bits(2));
+        for game in [old, new] {
+            assert!(routes.find_or_insert(game, 0, 9, || mpsc::channel(1).0).is_some());
+        }
+        routes.pass_from(old, 50, 50);
+        assert!(routes.pass(0, 50, old).is_some());
+        assert!(routes.pass(0, 90, old).is_some());
+        // The new game wants to look back further than the log reaches.
+        routes.pass_from(new, 10, 80);
+        assert!(routes.reopen(0, 10, 40).is_empty(), "both have or will read what they need");
+        assert!(routes.pass(0, 40, new).is_some(), "what comes now passes");
+        assert_eq!(routes.reopen(0, 41, 200).len(), 2, "now both lost records");
+        assert_eq!(routes.reopen(0, 200, 0).len(), 2, "a log that begins anew");
     }
 }

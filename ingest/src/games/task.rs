@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::channel::Channel;
+use super::encode::EdgeTime;
 use super::mailbox::Delivery;
+use super::teller::Teller;
 use super::{GameCommand, Shared};
-use crate::clock::edge_time;
 use crate::connection::{Mark, NotAttached};
-use crate::limits::{TAIL_RETRY_MS, VIEW_POLL_MS, VIEW_WAIT_MS};
+use crate::limits::{RECOVERY_LOOK_BACK, TAIL_RETRY_MS, VIEW_POLL_MS, VIEW_WAIT_MS};
 
 /// Holds one game until nobody needs it.
 pub(super) async fn run(shared: Arc<Shared>, game: GameId, partition: i32, mut inbox: mpsc::Receiver<GameCommand>) {
@@ -21,12 +22,17 @@ pub(super) async fn run(shared: Arc<Shared>, game: GameId, partition: i32, mut i
         refuse_all(inbox).await;
         return;
     };
-    let from = doc.cursor.map_or(0, |cursor| cursor.offset + 1);
-    shared.routes.pass_from(game, from);
+    let cursor = doc.cursor.map(|cursor| cursor.offset);
+    let next = cursor.map_or(0, |cursor| cursor + 1);
+    // What was told shortly before the view is read too: for those who come from another edge.
+    let from = (next - RECOVERY_LOOK_BACK).max(0);
+    shared.routes.pass_from(game, from, next);
     // The tail may be waiting for this task's queue, so this task must not wait for the tail.
     let reader = tokio::spawn(read(Arc::clone(&shared), partition, from));
-    let mut channel = Channel::new(doc.view, edge_time());
-    serve(&shared, game, &mut channel, &mut inbox).await;
+    let mut channel = Channel::new(doc.view, cursor, now(&shared));
+    let mut teller = Teller::new(Arc::clone(&shared), game);
+    serve(&shared, game, &mut channel, &mut inbox, &mut teller).await;
+    teller.finish(channel.is_over()).await;
     // A reader that is still trying has not been counted.
     reader.abort();
     let counted = reader.await.unwrap_or(false);
@@ -35,7 +41,13 @@ pub(super) async fn run(shared: Arc<Shared>, game: GameId, partition: i32, mut i
     refuse_all(inbox).await;
 }
 
-async fn serve(shared: &Shared, game: GameId, channel: &mut Channel, inbox: &mut mpsc::Receiver<GameCommand>) {
+async fn serve(
+    shared: &Shared,
+    game: GameId,
+    channel: &mut Channel,
+    inbox: &mut mpsc::Receiver<GameCommand>,
+    teller: &mut Teller,
+) {
     let mut idle_at = Instant::now() + shared.idle;
     loop {
         let tick_at = channel.next_tick().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
@@ -43,11 +55,13 @@ async fn serve(shared: &Shared, game: GameId, channel: &mut Channel, inbox: &mut
             command = inbox.recv() => {
                 let Some(command) = command else { return };
                 on_command(shared, game, channel, command).await;
+                teller.closed(channel.closed());
                 if !channel.is_empty() {
                     idle_at = Instant::now() + shared.idle;
                 }
             }
-            () = sleep_until(tick_at) => channel.tick(edge_time()),
+            () = teller.turn() => {}
+            () = sleep_until(tick_at) => channel.tick(now(shared)),
             () = sleep_until(idle_at) => {
                 if channel.is_empty() && shared.routes.remove_if(game, || inbox.is_empty()) {
                     return;
@@ -60,17 +74,22 @@ async fn serve(shared: &Shared, game: GameId, channel: &mut Channel, inbox: &mut
 
 async fn on_command(shared: &Shared, game: GameId, channel: &mut Channel, command: GameCommand) {
     match command {
-        GameCommand::Attach(attach) => channel.attach(attach, edge_time()),
+        GameCommand::Attach(attach) => channel.attach(attach, now(shared)),
         GameCommand::Detach { socket, player, last } => {
             let _ = last.send(channel.detach(socket, player));
         }
-        GameCommand::Record(record) => channel.record(&record, edge_time()),
-        GameCommand::Reload => {
+        GameCommand::Record(told) => channel.record(told, now(shared)),
+        GameCommand::Reload { next } => {
             if let Some(doc) = load(shared, game).await {
-                channel.reload(doc.view, edge_time());
+                channel.reload(doc.view, next, now(shared));
             }
         }
     }
+}
+
+fn now(shared: &Shared) -> EdgeTime {
+    let mono = Instant::now();
+    EdgeTime { mono, cluster_us: shared.clock.now_us(mono) }
 }
 
 /// The game's view, as soon as the store has one that says the lobby is open: a game that was

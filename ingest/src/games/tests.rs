@@ -1,6 +1,8 @@
 //! Goal: who is told what, once, and that a slow socket holds up nobody. Method: a channel with
 //! mailboxes that the test reads; time is an argument.
 
+mod recovery;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use super::channel::Channel;
 use super::encode::EdgeTime;
 use super::mailbox::{Attach, Delivery, SocketId, mailbox};
+use super::recovery::Told;
 use crate::connection::{Mark, NotAttached, Role};
-use crate::limits::{CATCH_UP_MS, LOBBY_INTERVAL_MS, MAILBOX_MAX};
+use crate::limits::{CATCH_UP_MS, FRESH_US_MAX, LOBBY_INTERVAL_MS, MAILBOX_MAX};
 use crate::protocol::ServerMessage;
 
 const WALL_US: i64 = 1_790_000_000_000_000;
@@ -69,24 +72,26 @@ struct Stage {
     channel: Channel,
     now: EdgeTime,
     seq: i64,
+    offset: i64,
     sockets: u64,
 }
 
 impl Stage {
     fn new() -> Self {
-        let now = EdgeTime { mono: Instant::now(), wall_us: WALL_US };
+        let now = EdgeTime { mono: Instant::now(), cluster_us: Some(WALL_US) };
         let mut view = GameView::new(game());
         let pin = Pin::from_index(42);
         let opened = GameOpened { pin, title: "T".into(), questions: 3, lanes: 2, capacity: 100 };
         view.fold(&record(Some("s0".into()), opened));
-        Self { channel: Channel::new(view, now), now, seq: 0, sockets: 0 }
+        Self { channel: Channel::new(view, Some(0), now), now, seq: 0, offset: 0, sockets: 0 }
     }
 
     fn attach(&mut self, role: Role) -> Ear {
         let (sender, receiver) = mailbox();
         let evict = CancellationToken::new();
         self.sockets += 1;
-        let attach = Attach { socket: SocketId(self.sockets), role, mailbox: sender, evict: evict.clone() };
+        let attach =
+            Attach { socket: SocketId(self.sockets), role, cursor: None, mailbox: sender, evict: evict.clone() };
         self.channel.attach(attach, self.now);
         Ear { mailbox: receiver, evict }
     }
@@ -94,21 +99,31 @@ impl Stage {
     fn say(&mut self, body: impl Into<ResultsBody>) {
         self.seq += 1;
         let id = format!("s{}", self.seq);
-        self.channel.record(&record(Some(id), body), self.now);
+        self.read(record(Some(id), body));
     }
 
     fn say_as(&mut self, id: Option<&str>, body: impl Into<ResultsBody>) {
-        self.channel.record(&record(id.map(Into::into), body), self.now);
+        self.read(record(id.map(Into::into), body));
+    }
+
+    /// The tail reads the next record, which the log took just now.
+    fn read(&mut self, record: ResultsRecord) {
+        self.read_stamped(record, self.now.cluster_us.unwrap());
+    }
+
+    fn read_stamped(&mut self, record: ResultsRecord, stamp_us: i64) {
+        self.offset += 1;
+        self.channel.record(Told::new(self.offset, stamp_us, record), self.now);
     }
 
     fn wait(&mut self, ms: u64) {
         self.now.mono += Duration::from_millis(ms);
-        self.now.wall_us += i64::try_from(ms).unwrap() * 1000;
+        self.now.cluster_us = self.now.cluster_us.map(|us| us + i64::try_from(ms).unwrap() * 1000);
         self.channel.tick(self.now);
     }
 
     fn show(&mut self, question: QuestionNo) {
-        let shown = shown(question, self.now.wall_us);
+        let shown = shown(question, self.now.cluster_us.unwrap());
         self.say(shown);
     }
 }
@@ -296,7 +311,7 @@ fn a_late_socket_hears_the_state_and_loads_its_outcome() {
     let mut ada = stage.attach(Role::Player(player(1)));
     let greeting = ada.deliveries();
     let greeted = greeting[1].clock.and_then(|clock| clock.greeted).expect("it is timed from when the edge saw it");
-    assert_eq!((greeted.seen, greeted.opened_at_us), (stage.now.mono, stage.now.wall_us));
+    assert_eq!((greeted.seen, greeted.appended_at_us), (stage.now.mono, stage.now.cluster_us));
     stage.say(QuestionStopped { question: 0, reason: StopReason::Host });
     let mut late = stage.attach(Role::Player(player(2)));
     assert_eq!(late.heard(), ["[attached]", "question", "closed"]);
@@ -312,15 +327,27 @@ fn a_late_socket_hears_the_state_and_loads_its_outcome() {
 
 #[test]
 fn an_old_question_is_no_news_to_an_edge_that_catches_up() {
-    for (age_ms, waited_ms, is_greeting) in [(10, 0, false), (3_000, 0, true), (3_000, CATCH_UP_MS + 1, false)] {
+    let fresh_ms = u64::try_from(FRESH_US_MAX / 1000).unwrap();
+    for (age_ms, waited_ms, known, is_greeting) in [
+        (10, 0, true, false),
+        (fresh_ms + 1, 0, true, true),
+        (fresh_ms + 1, CATCH_UP_MS + 1, true, true),
+        (fresh_ms - 1, CATCH_UP_MS + 1, true, false),
+        // As long as the cluster's time is not known, a game that has just been loaded is caught up with.
+        (10, 0, false, true),
+        (10, CATCH_UP_MS + 1, false, false),
+    ] {
         let mut stage = Stage::new();
         let mut ada = stage.attach(Role::Player(player(1)));
         ada.deliveries();
         stage.wait(waited_ms);
-        let opened_at_us = stage.now.wall_us - age_ms * 1000;
-        stage.say(shown(0, opened_at_us));
+        let cluster_us = stage.now.cluster_us.unwrap();
+        stage.now.cluster_us = known.then_some(cluster_us);
+        // What the worker's wall clock says has no part in it.
+        let opened = record(Some("s1".into()), shown(0, cluster_us - 300_000_000));
+        stage.read_stamped(opened, cluster_us - i64::try_from(age_ms).unwrap() * 1000);
         let clock = ada.deliveries()[0].clock.expect("a clock");
-        assert_eq!(clock.greeted.is_some(), is_greeting, "{age_ms} ms old, {waited_ms} ms after the start");
+        assert_eq!(clock.greeted.is_some(), is_greeting, "{age_ms} ms old, {waited_ms} ms after the start, {known}");
     }
 }
 
@@ -341,8 +368,8 @@ fn a_newer_view_is_told_and_an_older_is_not() {
     let mut newer = GameView::new(game());
     newer.fold(&record(Some("s0".into()), nobody(3)));
     newer.fold(&record(Some("s9".into()), shown(2, WALL_US)));
-    stage.channel.reload(newer, stage.now);
+    stage.channel.reload(newer, 2, stage.now);
     assert_eq!(ada.heard(), ["question"]);
-    stage.channel.reload(GameView::new(game()), stage.now);
+    stage.channel.reload(GameView::new(game()), 3, stage.now);
     assert!(ada.heard().is_empty());
 }

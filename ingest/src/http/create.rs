@@ -19,6 +19,7 @@ use quiz_stream::AppendError;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::Problem;
@@ -29,6 +30,9 @@ use crate::limits::{APPEND_WAIT_MS, CAPACITY_DEFAULT, LANE_PLAYERS_MAX, PIN_LIFE
 use crate::telemetry;
 use crate::token::Holder;
 
+/// Values of a body; above those of the largest quiz.
+const BODY_VALUES_MAX: usize = 50_000;
+
 /// The body of `POST /v1/games`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CreateRequest {
@@ -37,6 +41,16 @@ pub struct CreateRequest {
     /// How it is played.
     #[serde(default)]
     pub settings: CreateSettings,
+}
+
+/// The same as it is read: the quiz stays text, since a tree of a hostile one would be a hundred times
+/// larger, and would keep only the last of two fields of one name.
+#[derive(Deserialize)]
+struct CreateText<'a> {
+    #[serde(borrow)]
+    quiz: &'a RawValue,
+    #[serde(default)]
+    settings: CreateSettings,
 }
 
 /// How a game is played.
@@ -71,7 +85,7 @@ pub(super) async fn create(
     State(edge): State<Arc<Edge>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    body: Result<Json<CreateRequest>, JsonRejection>,
+    body: Result<Json<Box<RawValue>>, JsonRejection>,
 ) -> Response {
     let result = match edge.admission.creation(edge.address(peer.ip(), &headers)) {
         true => create_game(&edge, &headers, body).await,
@@ -92,14 +106,19 @@ pub(super) async fn create(
 async fn create_game(
     edge: &Edge,
     headers: &HeaderMap,
-    body: Result<Json<CreateRequest>, JsonRejection>,
+    body: Result<Json<Box<RawValue>>, JsonRejection>,
 ) -> Result<Created, Problem> {
     if edge.draining.is_cancelled() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining").retry_after(2));
     }
-    let Json(request) = body.map_err(|rejection| unreadable(&rejection))?;
+    let Json(body) = body.map_err(|rejection| unreadable(&rejection))?;
+    if values(body.get()) > BODY_VALUES_MAX {
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
+    }
+    let request: CreateText<'_> = serde_json::from_str(body.get())
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_json").detail(error.to_string()))?;
     let settings = settings(request.settings)?;
-    let quiz = read_quiz(request.quiz)?;
+    let quiz = read_quiz(request.quiz.get())?;
     let game = GameId::from_bits(rand::rng().random());
     let now_us = wall_us();
     let target = PinTarget { game, lanes: settings.lanes };
@@ -146,13 +165,49 @@ fn settings(wanted: CreateSettings) -> Result<GameSettings, Problem> {
     })
 }
 
+/// How many values a JSON text has, more or less: what opens, and what follows a comma or a colon.
+fn values(text: &str) -> usize {
+    let (mut values, mut quoted, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' | b':' | b'[' | b'{' if !quoted => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
+/// What tells the log's form of a quiz from an author's.
+#[derive(Deserialize)]
+struct Form {
+    questions: Vec<QuestionForm>,
+}
+
+#[derive(Deserialize)]
+struct QuestionForm {
+    #[serde(default)]
+    key: Option<KeyForm>,
+}
+
+/// Any object.
+#[derive(Deserialize)]
+struct KeyForm {}
+
+fn is_log_form(text: &str) -> bool {
+    let form = serde_json::from_str::<Form>(text);
+    form.is_ok_and(|form| form.questions.first().is_some_and(|question| question.key.is_some()))
+}
+
 /// Reads the quiz in either form.
-fn read_quiz(value: Value) -> Result<Quiz, Problem> {
+fn read_quiz(text: &str) -> Result<Quiz, Problem> {
     let bad = |problems: Vec<String>| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_quiz").problems(problems);
-    let quiz = if value.pointer("/questions/0/key").is_some_and(Value::is_object) {
-        serde_json::from_value(value).map_err(|error| bad(vec![error.to_string()]))?
+    let quiz = if is_log_form(text) {
+        serde_json::from_str(text).map_err(|error| bad(vec![error.to_string()]))?
     } else {
-        let imported = import(Format::Json, &value.to_string());
+        let imported = import(Format::Json, text);
         if !imported.problems.is_empty() {
             return Err(bad(imported.problems.iter().map(describe).collect()));
         }
@@ -237,6 +292,24 @@ mod tests {
         }
         let wanted = CreateSettings { auto_advance_ms: Some(-1), ..CreateSettings::default() };
         assert_eq!(settings(wanted).unwrap_err().code.as_ref(), "bad_settings");
+    }
+
+    #[test]
+    fn values_are_counted_outside_of_texts() {
+        for (text, count) in [("1", 0), ("[1,2]", 2), (r#"{"a":1,"b":[]}"#, 5), (r#"["[{,:","\\\",["]"#, 2)] {
+            assert_eq!(values(text), count, "{text}");
+        }
+        let zeros = format!("[{}0]", "0,".repeat(1_000));
+        assert_eq!(values(&zeros), 1_001);
+    }
+
+    #[test]
+    fn the_form_of_a_quiz_is_seen() {
+        let log = r#"{"id":"a","questions":[{"key":{"kind":"x","y":[1]}},{}]}"#;
+        assert!(is_log_form(log));
+        for author in [r#"{"questions":[{"type":"text"}]}"#, r#"{"questions":[{"key":"b"}]}"#, r#"{"questions":7}"#, "[]", "7"] {
+            assert!(!is_log_form(author), "{author}");
+        }
     }
 
     #[test]

@@ -5,19 +5,24 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use quiz_schemas::{AnyEvent, GameId, PlayerId, Position};
-use quiz_stream::Producer;
+use quiz_schemas::{AnyEvent, GameId, LaneKey, PlayerId, Position, QuestionNo, SubmissionId};
 use rand::Rng;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Socket;
 use crate::clock::wall_us;
-use crate::connection::{Action, Input, Mark, NotAttached, PinTarget, Role, Ticket, Unavailable, Unresolved};
+use crate::connection::{
+    Action, Input, LookedUp, Mark, NotAttached, PinTarget, Role, Tally, Ticket, Unavailable, Unresolved,
+};
 use crate::edge::Edge;
 use crate::games::{Attach, mailbox};
-use crate::limits::{APPEND_WAIT_MS, DISCONNECT_TRIES_MAX, LOOKUP_WAIT_MS};
+use crate::limits::{
+    APPEND_WAIT_MS, DISCONNECT_TRIES_MAX, JOIN_RETRY_AFTER_MS, LOOKUP_ANSWER_WAIT_MS, LOOKUP_POLL_MS,
+    LOOKUP_SETTLED_WAIT_MS, LOOKUP_WAIT_MS, SETTLE_SLACK_MS,
+};
 use crate::protocol::OwnOutcome;
 use crate::telemetry;
+use crate::token::Seat;
 
 /// What came of it.
 pub(super) enum Report {
@@ -26,6 +31,7 @@ pub(super) enum Report {
     NotAttached,
     Appended { ticket: Ticket, result: Result<Position, Unavailable>, after: Duration },
     Outcome(Option<OwnOutcome>),
+    LookedUp { question: QuestionNo, submission: SubmissionId, found: LookedUp },
 }
 
 impl Socket {
@@ -34,28 +40,39 @@ impl Socket {
         let edge = Arc::clone(&self.edge);
         let work: BoxFuture<'static, Report> = match action {
             Action::Resolve(_) if !edge.admission.join(self.address) => {
-                async { Report::Resolved(Err(Unresolved::RateLimited)) }.boxed()
+                async { Report::Resolved(Err(Unresolved::RateLimited { retry_after_ms: JOIN_RETRY_AFTER_MS })) }.boxed()
             }
             Action::Resolve(pin) => async move {
                 let found = timeout(Duration::from_millis(LOOKUP_WAIT_MS), edge.pins.find(pin)).await;
                 Report::Resolved(found.ok().and_then(Result::ok).ok_or(Unresolved::Unavailable))
             }
             .boxed(),
-            Action::Append { ticket, event } => append(&edge.producer, ticket, &event),
+            Action::Append { ticket, event } => append(&edge, ticket, &event),
             Action::LoadOutcome { seat, question, players } => {
                 async move { Report::Outcome(edge.standings.outcome(&seat, question, players).await) }.boxed()
             }
-            Action::Send(_) | Action::Ping | Action::Attach { .. } | Action::Close(_) => return,
+            Action::LookUp { seat, question, submission, settled } => async move {
+                let found = look_up(&edge, &seat, question, submission, settled).await;
+                Report::LookedUp { question, submission, found }
+            }
+            .boxed(),
+            Action::Send(_)
+            | Action::Ping
+            | Action::Attach { .. }
+            | Action::Tally { .. }
+            | Action::ProofSeen { .. }
+            | Action::Close(_) => return,
         };
         self.work.push(work);
     }
 
     /// Attaches to a game with a new mailbox: what an earlier game still says is not for this one.
-    pub(super) fn attach(&mut self, game: GameId, role: Role) {
+    pub(super) fn attach(&mut self, game: GameId, role: Role, cursor: Option<i64>) {
         let (sender, receiver) = mailbox();
         self.mailbox = Some(receiver);
+        self.books = Some(self.edge.games.tallies(game));
         let before = self.game.replace(game).filter(|before| *before != game);
-        let attach = Attach { socket: self.id, role, mailbox: sender, evict: self.evict.clone() };
+        let attach = Attach { socket: self.id, role, cursor, mailbox: sender, evict: self.evict.clone() };
         let (games, socket) = (self.edge.games.clone(), self.id);
         let work = async move {
             if let Some(before) = before {
@@ -84,20 +101,34 @@ impl Socket {
                 self.input(Input::Appended { ticket, result });
             }
             Report::Outcome(outcome) => self.input(Input::Outcome(outcome)),
+            Report::LookedUp { question, submission, found } => {
+                self.input(Input::LookedUp { question, submission, found });
+            }
         }
     }
 
     /// Waits for what became of the appends under way: the log must be told whether the player
     /// left before or after answering.
     pub(super) async fn settle(&mut self) {
-        let deadline = Instant::now() + Duration::from_millis(APPEND_WAIT_MS);
+        let deadline = Instant::now() + Duration::from_millis(APPEND_WAIT_MS + SETTLE_SLACK_MS);
         while self.machine.is_waiting() {
             match timeout_at(deadline, self.work.next()).await {
                 Ok(Some(report)) => self.on_report(report),
                 Ok(None) | Err(_) => break,
             }
         }
-        self.actions.clear();
+        for action in std::mem::take(&mut self.actions) {
+            if let Action::Tally { question, tally } = action {
+                self.tally(question, tally);
+            }
+        }
+    }
+
+    /// Writes what became of an answer into the game's books.
+    pub(super) fn tally(&self, question: QuestionNo, tally: Tally) {
+        if let Some(books) = &self.books {
+            books.count(question, tally);
+        }
     }
 
     /// Leaves the game; when this was the player's last socket here, queues a record that says so.
@@ -134,16 +165,60 @@ async fn append_again(edge: &Edge, event: &AnyEvent) {
     tracing::warn!("a player's leaving is not in the log");
 }
 
-fn append(producer: &Producer, ticket: Ticket, event: &AnyEvent) -> BoxFuture<'static, Report> {
+/// Looks whether the store has the answer. While the question's board is not out the answer may be on its
+/// way there.
+async fn look_up(edge: &Edge, seat: &Seat, question: QuestionNo, submission: SubmissionId, settled: bool) -> LookedUp {
+    let Ok(_place) = edge.lookups.try_acquire() else {
+        telemetry::looked_up("busy");
+        return LookedUp::Unknown;
+    };
+    let lane = LaneKey::of(seat.game, seat.player, seat.lanes);
+    let wait_ms = if settled { LOOKUP_SETTLED_WAIT_MS } else { LOOKUP_ANSWER_WAIT_MS };
+    let deadline = Instant::now() + Duration::from_millis(wait_ms);
+    let mut found = LookedUp::Unknown;
+    loop {
+        match timeout_at(deadline, edge.store.answer(lane, question, seat.player)).await {
+            Ok(Ok(Some(doc))) if doc.submission == submission => {
+                found = LookedUp::Stored { position: doc.position, elapsed_us: doc.elapsed_us };
+                break;
+            }
+            // The first answer stands.
+            Ok(Ok(Some(_))) => {
+                found = LookedUp::NotStored;
+                break;
+            }
+            Ok(Ok(None)) if settled => found = LookedUp::NotStored,
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::debug!(%lane, question, %error, "an answer cannot be looked up"),
+            Err(_) => break,
+        }
+        let next = Instant::now() + Duration::from_millis(LOOKUP_POLL_MS);
+        if next >= deadline {
+            break;
+        }
+        sleep_until(next).await;
+    }
+    telemetry::looked_up(match found {
+        LookedUp::Stored { .. } => "stored",
+        LookedUp::NotStored => "not_stored",
+        LookedUp::Unknown => "unknown",
+    });
+    found
+}
+
+fn append(edge: &Edge, ticket: Ticket, event: &AnyEvent) -> BoxFuture<'static, Report> {
     let started = Instant::now();
     if matches!(ticket, Ticket::Answer { .. }) {
         telemetry::answer_received();
     }
     // Queued here and now, in the order of the socket's messages.
-    let ack = producer.append_any(event);
+    let (ack, clock) = (edge.producer.append_any(event).appended(), Arc::clone(&edge.clock));
     async move {
         let result = match timeout(Duration::from_millis(APPEND_WAIT_MS), ack).await {
-            Ok(Ok(position)) => Ok(position),
+            Ok(Ok(appended)) => {
+                clock.acked(appended.appended_at_us, Instant::from_std(appended.acked_at));
+                Ok(appended.position)
+            }
             Ok(Err(error)) => {
                 telemetry::append_failed(error.reason());
                 tracing::debug!(%error, "an append failed");

@@ -16,7 +16,7 @@ use quiz_schemas::quiz::{AnswerKey, Picks, Question, QuestionKind, Quiz};
 use quiz_schemas::{Codec, Topic};
 use quiz_store::Store;
 use quiz_store::embedded::EmbeddedStore;
-use quiz_stream::{EmbeddedCluster, Producer, ProducerOptions, SchemaSource, Tail};
+use quiz_stream::{EmbeddedCluster, Producer, ProducerOptions, SchemaSource, Tail, cluster_id};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +98,7 @@ pub async fn start_edge(
 ) -> RunningEdge {
     let kafka = cluster.kafka_config(name);
     let producer = Producer::new(&kafka, Arc::clone(codec), ProducerOptions::default()).expect("a producer");
+    producer.ready(PATIENCE).await.expect("the cluster answers");
     let (tail, results) =
         Tail::start(&kafka, Arc::clone(codec), SchemaSource::fixed(), Topic::Results).expect("a tail");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -115,6 +116,7 @@ pub async fn start_edge(
         metrics_render: Arc::new(|| "quiz_ws_connections 0\n".to_string()),
         kafka_check: Arc::new(|| Box::pin(async { Ok(()) })),
         edge_id: name.into(),
+        epoch: quiz_ingest::epoch_of(&cluster_id(&kafka, PATIENCE).await.expect("the cluster has an id")),
     };
     let done = tokio::spawn(quiz_ingest::serve(setup, stop.clone()));
     until_ready(admin).await;

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use quiz_schemas::{EncodeError, Position};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Why a record is not known to be in the log. Only [`AppendError::Timeout`] and
@@ -84,7 +85,18 @@ impl AppendError {
     }
 }
 
-pub(super) type Outcome = Result<Position, AppendError>;
+/// Where and when a record was appended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Appended {
+    /// Where it stands.
+    pub position: Position,
+    /// The stamp that the broker gave it, µs since 1970; 0 when it gave none.
+    pub appended_at_us: i64,
+    /// When the acknowledgement came.
+    pub acked_at: Instant,
+}
+
+pub(super) type Outcome = Result<Appended, AppendError>;
 
 enum State {
     Refused(Option<AppendError>),
@@ -109,12 +121,16 @@ impl Ack {
     pub fn is_refused(&self) -> bool {
         matches!(self.0, State::Refused(_))
     }
-}
 
-impl Future for Ack {
-    type Output = Result<Position, AppendError>;
+    /// The same ack, which also tells when the record was appended.
+    ///
+    /// # Errors
+    /// As the ack itself.
+    pub async fn appended(mut self) -> Result<Appended, AppendError> {
+        std::future::poll_fn(|cx| self.poll_appended(cx)).await
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll_appended(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         match &mut self.0 {
             State::Refused(err) => Poll::Ready(Err(err.take().expect("an ack is not polled after it resolved"))),
             State::Waiting(outcome) => Pin::new(outcome).poll(cx).map(|received| {
@@ -122,5 +138,13 @@ impl Future for Ack {
                 received.unwrap_or(Err(AppendError::Unavailable(RDKafkaErrorCode::PurgeQueue)))
             }),
         }
+    }
+}
+
+impl Future for Ack {
+    type Output = Result<Position, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_appended(cx).map_ok(|appended| appended.position)
     }
 }

@@ -3,19 +3,19 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quiz_schemas::{Position, Topic};
 use rdkafka::ClientContext;
-use rdkafka::Message;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext};
+use rdkafka::{Message, Timestamp};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::ack::{Ack, AppendError, Outcome};
+use super::ack::{Ack, AppendError, Appended, Outcome};
 use super::telemetry;
 use super::{DELIVERY_TIMEOUT_MS, DELIVERY_TIMEOUT_MS_MIN, LINGER_MS_MAX, ProducerError, ProducerOptions};
 use crate::config::KafkaConfig;
@@ -45,6 +45,19 @@ pub(super) struct Callbacks {
     in_flight: Arc<AtomicUsize>,
     /// Whether librdkafka said that the client failed for good.
     broken: AtomicBool,
+    embedded: bool,
+}
+
+impl Callbacks {
+    /// The stamp of an appended record, µs. The embedded cluster keeps the producer's own time and makes
+    /// up the one that it acknowledges with.
+    fn stamp_us(&self, acknowledged: Timestamp) -> i64 {
+        if self.embedded {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            return i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+        }
+        acknowledged.to_millis().unwrap_or_default().saturating_mul(1_000)
+    }
 }
 
 impl ClientContext for Callbacks {
@@ -64,7 +77,11 @@ impl ProducerContext<NoCustomPartitioner> for Callbacks {
     fn delivery(&self, delivered: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
         self.in_flight.fetch_sub(1, Ordering::Release);
         let outcome = match delivered {
-            Ok(message) => Ok(Position { partition: message.partition(), offset: message.offset() }),
+            Ok(message) => Ok(Appended {
+                position: Position { partition: message.partition(), offset: message.offset() },
+                appended_at_us: self.stamp_us(message.timestamp()),
+                acked_at: Instant::now(),
+            }),
             Err((err, _)) => Err(AppendError::from_kafka(err)),
         };
         if let Err(err) = &outcome {
@@ -83,6 +100,7 @@ type Client = BaseProducer<Callbacks>;
 /// What the clones of a producer share.
 pub(super) struct Shared {
     config: ClientConfig,
+    embedded: bool,
     client: RwLock<Arc<Client>>,
     in_flight: Arc<AtomicUsize>,
     replaced: AtomicUsize,
@@ -122,12 +140,14 @@ fn client_config(config: &KafkaConfig, options: &ProducerOptions) -> Result<Clie
 
 impl Shared {
     pub(super) fn start(config: &KafkaConfig, options: &ProducerOptions) -> Result<Arc<Self>, ProducerError> {
+        let embedded = config.embedded;
         let config = client_config(config, options)?;
         let in_flight = Arc::new(AtomicUsize::new(0));
-        let client = new_client(&config, &in_flight)?;
+        let client = new_client(&config, embedded, &in_flight)?;
         let stopping = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Self {
             config,
+            embedded,
             client: RwLock::new(Arc::clone(&client)),
             in_flight,
             replaced: AtomicUsize::new(0),
@@ -220,8 +240,8 @@ impl Drop for Shared {
     }
 }
 
-fn new_client(config: &ClientConfig, in_flight: &Arc<AtomicUsize>) -> Result<Arc<Client>, KafkaError> {
-    let callbacks = Callbacks { in_flight: Arc::clone(in_flight), broken: AtomicBool::new(false) };
+fn new_client(config: &ClientConfig, embedded: bool, in_flight: &Arc<AtomicUsize>) -> Result<Arc<Client>, KafkaError> {
+    let callbacks = Callbacks { in_flight: Arc::clone(in_flight), broken: AtomicBool::new(false), embedded };
     Ok(Arc::new(Client::from_config_and_context(config, callbacks)?))
 }
 
@@ -236,7 +256,7 @@ fn serve(mut client: Arc<Client>, shared: &Weak<Shared>, stopping: &AtomicBool) 
             continue;
         }
         let Some(shared) = shared.upgrade() else { return };
-        match new_client(&shared.config, &shared.in_flight) {
+        match new_client(&shared.config, shared.embedded, &shared.in_flight) {
             Ok(next) => {
                 warn!(fatal = ?client.client().fatal_error(), "the producer's client is replaced");
                 drop(shared.install(&next));

@@ -16,6 +16,8 @@ enum Step {
     Show(u16),
     Stop(u16),
     Complete(usize, bool),
+    LookedUp(usize, u8),
+    Stale(u16, u64),
     Wait(u64),
     Other(u8),
 }
@@ -42,6 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u16..3).prop_map(Step::Show),
         1 => (0u16..3).prop_map(Step::Stop),
         4 => (any::<usize>(), any::<bool>()).prop_map(|(which, ok)| Step::Complete(which, ok)),
+        1 => (any::<usize>(), 0u8..3).prop_map(|(which, found)| Step::LookedUp(which, found)),
+        1 => (0u16..3, 0u64..4).prop_map(|(question, submission)| Step::Stale(question, submission)),
         2 => (0u64..3_000).prop_map(Step::Wait),
         1 => (0u8..7).prop_map(Step::Other),
     ]
@@ -54,21 +58,45 @@ struct Bystander {
     logged: Vec<(QuestionNo, SubmissionId, Position)>,
     offset: i64,
     closed: bool,
+    looked_for: Vec<(QuestionNo, SubmissionId)>,
+    books: Vec<(QuestionNo, Tally)>,
+    /// Answers whose append was acknowledged, and how many appends were not.
+    appended: Vec<(QuestionNo, SubmissionId)>,
+    failed: usize,
+    /// Answers that the client was told what became of.
+    decided: usize,
 }
 
 impl Bystander {
     fn watch(&mut self, out: &[Action]) -> Result<(), TestCaseError> {
         for action in out {
-            prop_assert!(!self.closed, "nothing follows a close: {action:?}");
+            prop_assert!(
+                !self.closed || matches!(action, Action::Tally { .. }),
+                "nothing but the books follows a close: {action:?}"
+            );
             match action {
+                Action::LookUp { question, submission, .. } => self.looked_for.push((*question, *submission)),
+                Action::Tally { question, tally } => self.books.push((*question, *tally)),
                 Action::Append { ticket, .. } => self.under_way.push(ticket.clone()),
                 Action::Send(message) => {
                     if let ServerMessage::Ack(ack) = &**message {
+                        self.decided += 1;
                         let position = Position { partition: ack.position.0, offset: ack.position.1 };
                         prop_assert!(
                             self.logged.contains(&(ack.question, ack.submission, position)),
                             "an ack without an append (I1)"
                         );
+                    }
+                    if matches!(&**message, ServerMessage::Error(error) if error.submission.is_some()) {
+                        self.decided += 1;
+                    }
+                    if let ServerMessage::Taken(taken) = &**message {
+                        let is_it = |ticket: &Ticket| {
+                            matches!(ticket, Ticket::Answer { question, submission, elapsed_us, .. }
+                                if (*question, *submission) == (taken.question, taken.submission)
+                                    && *elapsed_us / 1000 == taken.elapsed_ms)
+                        };
+                        prop_assert!(self.under_way.iter().any(is_it), "taken, and on its way to the log");
                     }
                 }
                 Action::Close(_) => self.closed = true,
@@ -89,8 +117,32 @@ impl Bystander {
         let position = Position { partition: 0, offset: self.offset };
         if let (Ticket::Answer { question, submission, .. }, true) = (&ticket, ok) {
             self.logged.push((*question, *submission, position));
+            self.appended.push((*question, *submission));
+        } else {
+            self.failed += 1;
         }
         Some((ticket, if ok { Ok(position) } else { Err(Unavailable) }))
+    }
+}
+
+impl Bystander {
+    /// Goal: the books say what the log saw. Each acknowledged append is acked in them once, and nothing
+    /// else is; and nobody is told what became of an answer without an entry, but where the question is
+    /// one that nobody has seen or the client is nobody.
+    fn check_books(&self) -> Result<(), TestCaseError> {
+        let mut appended = self.appended.clone();
+        let mut acked: Vec<(QuestionNo, SubmissionId)> =
+            self.books
+                .iter()
+                .filter_map(|(question, tally)| {
+                    if let Tally::Acked { submission, .. } = tally { Some((*question, *submission)) } else { None }
+                })
+                .collect();
+        appended.sort_unstable();
+        acked.sort_unstable();
+        prop_assert_eq!(acked, appended);
+        prop_assert!(self.books.len() <= self.decided + self.appended.len() + self.failed);
+        Ok(())
     }
 }
 
@@ -126,13 +178,35 @@ fn take(bench: &mut Bench, bystander: &mut Bystander, step: Step) -> Vec<Action>
         Step::Refuse(which) => bench.on(Input::Game(&Mark::Refused(REASONS[usize::from(which)]))),
         Step::Show(question) => {
             let kind = QuestionKind::Single;
-            bench.on(Input::Game(&Mark::Question { question, kind, options: 4, accepting: true }))
+            bench.on(Input::Game(&Mark::Question { question, kind, options: 4, accepting: true, live: true }))
         }
         Step::Stop(question) => bench.on(Input::Game(&Mark::Stopped(question))),
         Step::Complete(which, ok) => match bystander.complete(which, ok) {
             Some((ticket, result)) => bench.on(Input::Appended { ticket, result }),
             None => Vec::new(),
         },
+        Step::LookedUp(which, found) => {
+            if bystander.looked_for.is_empty() {
+                return Vec::new();
+            }
+            let index = which % bystander.looked_for.len();
+            let (question, submission) = bystander.looked_for.swap_remove(index);
+            let position = Position { partition: 1, offset: 7 };
+            let found = match found {
+                0 => LookedUp::Stored { position, elapsed_us: 5 },
+                1 => LookedUp::NotStored,
+                _ => LookedUp::Unknown,
+            };
+            if matches!(found, LookedUp::Stored { .. }) {
+                bystander.logged.push((question, submission, position));
+            }
+            bench.on(Input::LookedUp { question, submission, found })
+        }
+        Step::Stale(question, submission) => {
+            let submission = SubmissionId::from_bits(submission);
+            let text = format!(r#"{{"type":"answer","question":{question},"submission":"{submission}","picks":[1]}}"#);
+            bench.on(Input::Stale(&text))
+        }
         Step::Wait(ms) => {
             bench.now.mono_ms += ms;
             bench.on(Input::Tick)
@@ -157,6 +231,7 @@ proptest! {
             bystander.watch(&out)?;
             prop_assert!(bystander.closed || bench.machine.next_tick_ms() > bench.now.mono_ms.saturating_sub(3_000));
         }
+        bystander.check_books()?;
     }
 
     #[test]
