@@ -158,6 +158,16 @@ def judge_scores(clients, topics, findings):
                 findings.add("mismatch", "published otherwise", player=player, question=question, oracle=ours, told=told)
 
 
+def republished(topics):
+    """Durable results that stand in the log more than once."""
+    seen = Counter()
+    for row in topics.results:
+        record = row["record"]
+        if record and record["event_id"]:
+            seen[(record["game"], record["event_id"], (record["body"]["outcomes"] or {}).get("part"))] += 1
+    return sum(times - 1 for times in seen.values())
+
+
 def judge(lines, records, stored):
     """All of it. `records` and `stored` are dumps as `dump.py` makes them."""
     clients, topics, findings = Clients(lines), Topics(records), Findings()
@@ -177,6 +187,7 @@ def judge(lines, records, stored):
         "taken": len(clients.taken),
         "logged": len(topics.at),
         "logged_again": len(topics.at) - len({(body["player"], body["submission"]) for _, _, body in topics.at.values()}),
+        "republished": republished(topics),
         "stored": len(stored),
         "applied": clients.count("applied"),
         "stale": clients.count("stale"),

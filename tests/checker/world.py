@@ -23,7 +23,7 @@ class Clients:
         self.courses = defaultdict(list)
         for line in lines:
             if line["event"] == "acked":
-                self.receipts[answer_key(line)].add((line["receipt"], tuple(line["position"])))
+                self.receipts[answer_key(line)].add(line["receipt"])
             elif line["event"] == "sent":
                 self.responses[answer_key(line)].add(response_of(line))
             elif line["event"] in ("joined", "reconnected", "applied", "stale"):

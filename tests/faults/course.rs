@@ -1,7 +1,7 @@
 //! The course of a test: a fleet, players, a fault at its moment, the end, the verdict.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::fleet::{Cluster, Fleet};
 use crate::judge::{Verdict, target};
@@ -53,11 +53,6 @@ impl Course {
         fleet.start(cluster).await;
         let load = Load::start(&folder, &fleet.edges(), plan.clone());
         Self { fault, seed: plan.seed, folder, fleet, load, _turn: turn }
-    }
-
-    /// Where its logs are.
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// Waits for the end of the games, stops the processes, judges, tells the line. The players must

@@ -57,6 +57,7 @@ pub struct Progress {
     counts: BTreeMap<(String, i64), u64>,
     /// (edge, event) -> lines.
     by_edge: BTreeMap<(String, String), u64>,
+    pin: Option<String>,
 }
 
 impl Progress {
@@ -79,6 +80,12 @@ impl Progress {
         let event = line["event"].as_str().unwrap_or_default().to_string();
         if let Some(edge) = line["edge"].as_str() {
             *self.by_edge.entry((edge.to_string(), event.clone())).or_default() += 1;
+        }
+        if self.pin.is_none() {
+            self.pin = line["pin"].as_str().map(String::from);
+        }
+        if event == "applied" && line["player"].is_null() && line["kind"] == "board" {
+            *self.counts.entry(("board-of-host".to_string(), -1)).or_default() += 1;
         }
         *self.counts.entry((event, line["question"].as_i64().unwrap_or(-1))).or_default() += 1;
     }
@@ -147,6 +154,11 @@ impl Load {
             assert!(began.elapsed() < CONDITION_WAIT, "{what} did not come: {:?}", self.progress);
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// The PIN of the first game.
+    pub fn pin(&mut self) -> String {
+        self.progress().pin.clone().expect("a game was created")
     }
 
     /// Waits until half of all players have their receipt for a question.

@@ -8,12 +8,18 @@
 //!
 //! Without the servers these tests fail: `scripts/test` and `scripts/faults` start them.
 
+mod broker;
 mod course;
 mod edges;
 mod fleet;
 mod judge;
 mod load;
+mod mongo;
+mod proxy;
+mod raw;
+mod sockets;
 mod stack;
+mod workers;
 
 /// The checker finds each kind of fault when it is planted, and none where there is none.
 #[test]

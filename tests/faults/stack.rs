@@ -1,5 +1,6 @@
 //! The servers of the stack: where they are, and how to stop, pause and start them.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 /// A server's address from the environment.
@@ -18,11 +19,6 @@ pub fn stack(arguments: &[&str]) -> String {
     let output = Command::new(script).args(arguments).output().expect("scripts/stack runs");
     assert!(output.status.success(), "stack {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8").trim().to_string()
-}
-
-/// Like [`stack`], off the runtime's threads.
-pub async fn stack_async(arguments: &'static [&'static str]) -> String {
-    tokio::task::spawn_blocking(move || stack(arguments)).await.expect("it does not panic")
 }
 
 /// Sends a signal to a process that this suite or its stack has started.
@@ -69,4 +65,30 @@ impl Drop for Down {
     fn drop(&mut self) {
         stack(&["start", self.0]);
     }
+}
+
+/// The router of MongoDB.
+pub fn mongo_address() -> SocketAddr {
+    let uri = server("QUIZ_MONGO__URI");
+    let host = uri.trim_start_matches("mongodb://").split('/').next().unwrap_or_default();
+    host.parse().expect("the stack's router is at an address")
+}
+
+/// Where a proxy to Kafka has to listen, and the listener of the broker behind it.
+pub fn kafka_proxy() -> (SocketAddr, SocketAddr) {
+    let address = |variable| server(variable).parse().expect("an address");
+    (address("QUIZSTREAM_KAFKA_PROXY"), address("QUIZSTREAM_KAFKA_BEHIND"))
+}
+
+/// The servers of the stack and their ports.
+pub fn stack_ports() -> Vec<(String, u16)> {
+    // The exit code tells whether all are up, and here some are down on purpose.
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/stack");
+    let output = Command::new(script).args(["status", "--json"]).output().expect("scripts/stack runs");
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+    let row = |row: &serde_json::Value| {
+        let port = row["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
+        (row["name"].as_str().expect("a name").to_string(), port)
+    };
+    rows.iter().map(row).collect()
 }

@@ -1,0 +1,238 @@
+//! MongoDB changes its primary, loses unreplicated writes, says things twice, is slow, and is half gone.
+
+use std::time::Duration;
+
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use mongodb::options::{ClientOptions, WriteConcern};
+use tokio::time::{Instant, sleep};
+
+use crate::course::Course;
+use crate::fleet::Cluster;
+use crate::load::Plan;
+use crate::stack::{Paused, stack, stack_ports};
+
+/// How long a set may take to have a primary again.
+const ELECTION_WAIT: Duration = Duration::from_secs(30);
+
+/// One member of a shard's replica set, asked directly.
+struct Member {
+    name: String,
+    client: Client,
+}
+
+impl Member {
+    async fn run(&self, command: Document) -> Result<Document, mongodb::error::Error> {
+        self.client.database("admin").run_command(command).await
+    }
+
+    async fn leads(&self) -> bool {
+        self.run(doc! { "hello": 1 }).await.is_ok_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false))
+    }
+}
+
+/// The members of shard `a` or `b`.
+async fn members(set: &str) -> Vec<Member> {
+    let mut members = Vec::new();
+    for (name, port) in stack_ports().into_iter().filter(|(name, _)| name.starts_with(&format!("mongo-{set}-"))) {
+        let uri = format!("mongodb://127.0.0.1:{port}/?directConnection=true&serverSelectionTimeoutMS=1000");
+        let options = ClientOptions::parse(uri).await.expect("a good address");
+        members.push(Member { name, client: Client::with_options(options).expect("a client") });
+    }
+    assert!(members.len() >= 3, "shard {set} has too few members: scripts/stack up --shard-members 3");
+    members
+}
+
+/// The member that leads now.
+async fn primary(set: &str) -> Member {
+    let began = Instant::now();
+    loop {
+        for member in members(set).await {
+            if member.leads().await {
+                return member;
+            }
+        }
+        assert!(began.elapsed() < ELECTION_WAIT, "shard {set} has no primary");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A fail point of the servers' own. `configure` on each primary; `off` tells how often it bit.
+async fn fail_commands(primaries: &[Member], mode: Document, more: Document) {
+    let mut data = doc! { "failCommands": ["insert", "update"], "failInternalCommands": true };
+    data.extend(more);
+    for member in primaries {
+        let command = doc! { "configureFailPoint": "failCommand", "mode": mode.clone(), "data": data.clone() };
+        member.run(command).await.expect("the servers take test commands");
+    }
+}
+
+async fn off(primaries: &[Member]) -> i64 {
+    let mut bites = 0;
+    for member in primaries {
+        let reply = member.run(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.expect("it is up");
+        bites += reply.get_i32("count").map(i64::from).or_else(|_| reply.get_i64("count")).expect("it counts");
+    }
+    bites
+}
+
+async fn both_primaries() -> Vec<Member> {
+    vec![primary("a").await, primary("b").await]
+}
+
+const WORKERS: Cluster = Cluster { edges: 2, sessions: 1, scoring: 2, boards: 1 };
+
+/// The group was never taken away from a worker, and no worker gave up.
+async fn nobody_was_evicted(course: &mut Course) {
+    for name in ["scoring-1", "scoring-2", "board-1", "sessions-1"] {
+        assert!(course.fleet.runs(name), "{name} has ended");
+        let exceeded = course.fleet.metric(name, "quiz_group_poll_exceeded_total", &[]).await;
+        let lost = course.fleet.metric(name, "quiz_group_rebalances_total", &["lost"]).await;
+        assert_eq!((exceeded, lost), (0.0, 0.0), "{name} kept its place in its group");
+    }
+}
+
+/// F22. Goal: a new primary costs a short stall, and nothing is written twice. Method: the primaries of
+/// both shards step down under load, one after the other. Control: other members lead afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn f22_primaries_step_down() {
+    let mut course = Course::start("F22", WORKERS, Plan::default()).await;
+    let mut changed = 0;
+    for (set, question) in [("a", 1), ("b", 3)] {
+        course.load.half_acked(question).await;
+        let old = primary(set).await;
+        // The server closes connections while it steps down, this one too perhaps.
+        let _ = old.run(doc! { "replSetStepDown": 30, "secondaryCatchUpPeriodSecs": 5, "force": true }).await;
+        changed += u32::from(primary(set).await.name != old.name);
+    }
+    nobody_was_evicted(&mut course).await;
+    let verdict = course.end(|_| format!("step_downs={changed}")).await;
+    assert_eq!(changed, 2, "both shards have another primary");
+    let waited = verdict.number("unavailable_s");
+    assert!(waited <= 5.0, "it stalled for {waited} s");
+}
+
+/// F23. Goal: a write that is done although it is reported as not agreed upon has one effect. Method:
+/// 30 % of the shards' inserts and updates are carried out and answered with code 64. Control: the
+/// fail point bit.
+#[tokio::test(flavor = "multi_thread")]
+async fn f23_the_write_concern_times_out() {
+    let mut course = Course::start("F23", WORKERS, Plan::default()).await;
+    course.load.half_acked(0).await;
+    let primaries = both_primaries().await;
+    let error = doc! { "code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out", "errInfo": { "wtimeout": true } };
+    fail_commands(&primaries, doc! { "activationProbability": 0.3 }, doc! { "writeConcernError": error }).await;
+    course.load.half_acked(4).await;
+    let bites = off(&primaries).await;
+    nobody_was_evicted(&mut course).await;
+    let mut retries = 0.0;
+    for name in ["scoring-1", "scoring-2", "board-1"] {
+        retries += course.fleet.metric(name, "quiz_group_flush_retries_total", &[]).await;
+    }
+    let verdict = course.end(|_| format!("bites={bites} retries={retries}")).await;
+    assert!(bites >= 5, "it bit {bites} times");
+    assert!(retries >= 1.0, "somebody tried again");
+    verdict.went_on();
+}
+
+/// F25. Goal: a slow store makes workers wait, not leave their group, and edges do not notice. Method:
+/// each insert and update takes 700 ms longer for three questions. Control: the fail point bit.
+#[tokio::test(flavor = "multi_thread")]
+async fn f25_the_store_is_slow() {
+    let mut course = Course::start("F25-slow", WORKERS, Plan::default()).await;
+    course.load.half_acked(0).await;
+    let primaries = both_primaries().await;
+    fail_commands(&primaries, doc! { "times": 1_000_000 }, doc! { "blockConnection": true, "blockTimeMS": 700 }).await;
+    course.load.half_acked(4).await;
+    let bites = off(&primaries).await;
+    nobody_was_evicted(&mut course).await;
+    let verdict = course.end(|verdict| format!("bites={bites} ack_p99_ms={}", verdict.number("ack_p99_ms"))).await;
+    assert!(bites >= 10, "it bit {bites} times");
+    assert_eq!(verdict.number("late"), 0.0, "receipts do not wait for the store");
+    assert!(verdict.number("ack_max_s") <= 2.0, "receipts do not wait for the store");
+    verdict.went_on();
+}
+
+fn pause(set: &str) -> Vec<Paused> {
+    let names = stack_ports().into_iter().map(|(name, _)| name);
+    names.filter(|name| name.starts_with(&format!("mongo-{set}-"))).map(|name| Paused::server(&name)).collect()
+}
+
+/// F25 and F26. Goal: while one of two shards does not answer for 20 s, its games wait and the others
+/// go on; no worker leaves its group; all is well within 10 s after. Method: SIGSTOP all members of
+/// shard b. Control: some games had no board meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn f26_a_shard_sleeps() {
+    let plan = Plan { players: 240, games: 12, questions: 12, think_ms: "100..1500", limit_ms: 30_000, ..Plan::default() };
+    let mut course = Course::start("F26", WORKERS, plan).await;
+    course.load.half_acked(1).await;
+    let before = course.load.progress().all("board-of-host");
+    let began = Instant::now();
+    let paused = pause("b");
+    sleep(Duration::from_secs(20)).await;
+    let boards = course.load.progress().all("board-of-host") - before;
+    drop(paused);
+    let asleep_s = began.elapsed().as_secs_f64();
+    nobody_was_evicted(&mut course).await;
+    let verdict = course.end(|_| format!("asleep_s={asleep_s:.1} boards_meanwhile={boards}")).await;
+    let waited = verdict.number("unavailable_s");
+    assert!(waited > 5.0, "no game waited for the shard: {waited} s");
+    assert!(boards >= 12, "games of the other shard went on: {boards} boards");
+    assert!(waited <= asleep_s + 10.0, "good again {:.1} s after the shard was", waited - asleep_s);
+    assert_eq!(verdict.number("late"), 0.0, "receipts do not wait for the store");
+}
+
+/// F24. Goal: a primary that dies with writes that no other member has takes no answer with it. Method:
+/// the other members of shard a stop to replicate, answers come in, the primary is killed; it comes back
+/// and rolls back. Control: a document that the same primary took with w:1 meanwhile is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn f24_a_primary_dies_with_unreplicated_writes() {
+    let plan = Plan { limit_ms: 30_000, ..Plan::default() };
+    let mut course = Course::start("F24", WORKERS, plan).await;
+    course.load.half_acked(1).await;
+    let old = primary("a").await;
+    let others: Vec<Member> = members("a").await.into_iter().filter(|member| member.name != old.name).collect();
+    for member in &others {
+        let stop = doc! { "configureFailPoint": "stopReplProducer", "mode": "alwaysOn" };
+        member.run(stop).await.expect("the servers take test commands");
+    }
+    let control = old.client.database("fault_suite").collection::<Document>("unreplicated");
+    let options = mongodb::options::InsertOneOptions::builder().write_concern(WriteConcern::nodes(1)).build();
+    let mark = doc! { "_id": mongodb::bson::oid::ObjectId::new(), "why": "taken by one member only" };
+    // What the secondaries had fetched before they stopped may still arrive: write until one stays behind.
+    control.insert_one(mark.clone()).with_options(options).await.expect("the primary takes w:1");
+    course.load.half_acked(2).await;
+    let name: &'static str = String::leak(old.name.clone());
+    tokio::task::spawn_blocking(move || stack(&["stop", name, "--signal", "KILL"])).await.expect("no panic");
+    for member in &others {
+        let go = doc! { "configureFailPoint": "stopReplProducer", "mode": "off" };
+        member.run(go).await.expect("the servers take test commands");
+    }
+    let successor = primary("a").await;
+    tokio::task::spawn_blocking(move || stack(&["start", name])).await.expect("no panic");
+    let found = successor.client.database("fault_suite").collection::<Document>("unreplicated").find_one(mark).await;
+    let lost = found.expect("the successor answers").is_none();
+    let verdict = course.end(|_| format!("control_w1_lost={}", u32::from(lost))).await;
+    assert!(lost, "the control: what only the dead primary had is gone");
+    verdict.went_on();
+}
+
+/// F27. Goal: Redis is not needed. Nothing uses it yet, so the promise holds in the plainest way: roles
+/// hold no connection to it, and its death under load changes nothing. Control: it was up, and was killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn f27_redis_is_gone() {
+    let plan = Plan { players: 200, questions: 3, ..Plan::default() };
+    let mut course = Course::start("F27", Cluster::default(), plan).await;
+    course.load.half_acked(0).await;
+    let port = stack_ports().into_iter().find(|(name, _)| name == "redis").expect("the stack has Redis").1;
+    let clients = std::process::Command::new("redis-cli").args(["-p", &port.to_string(), "client", "list"]).output();
+    let clients = String::from_utf8(clients.expect("redis-cli runs").stdout).expect("UTF-8");
+    let connected = clients.lines().filter(|line| line.contains("id=")).count();
+    let down = tokio::task::spawn_blocking(|| crate::stack::Down::killed("redis")).await.expect("no panic");
+    course.load.half_acked(2).await;
+    tokio::task::spawn_blocking(move || drop(down)).await.expect("no panic");
+    let verdict = course.end(|_| format!("connections={connected}")).await;
+    assert_eq!(connected, 1, "only redis-cli is connected: {clients}");
+    assert_eq!(verdict.number("acked"), 600.0, "everybody had a receipt for everything");
+    verdict.went_on();
+}
