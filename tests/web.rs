@@ -3,19 +3,14 @@
 //! a real Chromium before its edge. Fails when node, npm or Chromium is missing.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use clap::Parser;
 use quizstream::cli::{Cli, Command};
 use quizstream::demo::{sample_quiz, stage};
-use tokio::process::Command as Process;
-use tokio::time::timeout;
 
-/// Longer than the time that the tests allow themselves.
-const TESTS_WAIT: Duration = Duration::from_secs(1_500);
-/// How long packages may take to arrive.
-const PACKAGES_WAIT: Duration = Duration::from_secs(300);
+#[path = "support/node.rs"]
+mod node;
+
 /// Lines that a script or a style sheet may have.
 const FILE_LINES_MAX: usize = 400;
 
@@ -57,41 +52,15 @@ fn scripts_are_short() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_play_in_a_browser() {
-    let tests = root().join("web/tests");
-    packages(&tests).await;
     let cli = Cli::parse_from(["quizstream", "demo", "--listen", "127.0.0.1:0"]);
     let Command::Demo(args) = cli.command else { panic!("demo was asked for") };
     let (pipeline, guard) =
         stage::up(&args, Path::new(env!("CARGO_BIN_EXE_quizstream"))).await.expect("the pipeline comes up");
     let origin = format!("http://{}", pipeline.edges[0]);
     // One after the other: two Chromiums at once would measure the machine, not the pages.
-    for files in [&["unit/"][..], &["play.test.mjs"], &["looks.test.mjs"]] {
-        let mut node = Process::new("node");
-        node.arg("--test").args(files).env("QUIZSTREAM_URL", &origin);
-        run(node, &tests, TESTS_WAIT).await;
+    for file in ["unit/", "play.test.mjs", "looks.test.mjs"] {
+        node::tests(&[file], &[("QUIZSTREAM_URL", origin.clone())]).await;
     }
     drop(pipeline);
     guard.down().await.expect("the pipeline goes down in order");
-}
-
-/// Installs what the lock file says, unless that is there already.
-async fn packages(tests: &Path) {
-    let changed = |file: &str| std::fs::metadata(tests.join(file)).and_then(|metadata| metadata.modified()).ok();
-    let (installed, wanted) = (changed("node_modules/.package-lock.json"), changed("package-lock.json"));
-    assert!(wanted.is_some(), "the lock file is missing");
-    if installed < wanted {
-        let mut npm = Process::new("npm");
-        npm.args(["ci", "--no-audit", "--no-fund", "--silent"]);
-        run(npm, tests, PACKAGES_WAIT).await;
-    }
-}
-
-/// Runs a command to its end; what it said is shown when it fails.
-async fn run(mut command: Process, folder: &Path, wait: Duration) {
-    command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    let name = format!("{:?}", command.as_std());
-    let output = timeout(wait, command.output()).await.unwrap_or_else(|_| panic!("{name} takes too long"));
-    let output = output.unwrap_or_else(|error| panic!("{name} does not run: {error}"));
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{name} fails:\n{said}");
 }

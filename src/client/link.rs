@@ -27,6 +27,11 @@ pub const PING_AFTER: Duration = Duration::from_secs(4);
 /// After so much silence the edge is taken for dead.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// After so much silence behind an answer or a command the edge is taken for dead: whatever the log
+/// does, it says within 2 s that it has them.
+pub const REPLY_SILENCE_MAX: Duration = Duration::from_secs(5);
+
+const _: () = assert!(REPLY_SILENCE_MAX.as_millis() < SILENCE_MAX.as_millis());
 const _: () = assert!(PING_AFTER.as_millis() * 2 < SILENCE_MAX.as_millis());
 
 /// How to reach the edges.
@@ -160,6 +165,8 @@ pub struct Link {
     hint: Option<Duration>,
     heard: Instant,
     pinged: Instant,
+    /// When something was said that must have a reply, if nothing was heard since.
+    asked: Option<Instant>,
     lost: Instant,
     entered: bool,
     failed: bool,
@@ -181,6 +188,7 @@ impl Link {
             hint: None,
             heard: now,
             pinged: now,
+            asked: None,
             lost: now,
             entered: false,
             failed: false,
@@ -217,16 +225,21 @@ impl Link {
     /// [`Link::next`] tells.
     pub async fn send(&mut self, message: &ClientMessage) -> bool {
         let Some(socket) = &mut self.socket else { return false };
+        if matches!(message, ClientMessage::Answer(_) | ClientMessage::Command(_)) {
+            self.asked.get_or_insert_with(Instant::now);
+        }
         matches!(timeout(SEND_WAIT, socket.send(message)).await, Ok(Ok(())))
     }
 
     async fn listen(&mut self) -> Result<Happening, LinkError> {
         loop {
-            let look_at = (self.heard.max(self.pinged) + PING_AFTER).min(self.heard + SILENCE_MAX);
+            let dead_at = self.asked.map_or(self.heard + SILENCE_MAX, |at| at + REPLY_SILENCE_MAX);
+            let look_at = dead_at.min(self.heard.max(self.pinged) + PING_AFTER);
             let socket = self.socket.as_mut().expect("the caller has looked");
             tokio::select! {
                 incoming = socket.next() => {
                     self.heard = Instant::now();
+                    self.asked = None;
                     self.feed.heard(self.heard);
                     match incoming {
                         Incoming::Alive => {}
@@ -238,7 +251,7 @@ impl Link {
                     }
                 }
                 () = sleep_until(look_at) => {
-                    if self.heard.elapsed() >= SILENCE_MAX {
+                    if Instant::now() >= dead_at {
                         return self.close(Closing::default(), true);
                     }
                     self.pinged = Instant::now();
@@ -261,6 +274,7 @@ impl Link {
         // Dropped without a goodbye: an edge that is dead would not hear it, and one that only
         // slept must not be able to reach us any more.
         self.socket = None;
+        self.asked = None;
         self.lost = Instant::now();
         self.failed = true;
         self.hint = closing.retry_after;
@@ -298,7 +312,7 @@ impl Link {
         self.backoff.settled();
         self.failed = false;
         let now = Instant::now();
-        (self.heard, self.pinged) = (now, now);
+        (self.heard, self.pinged, self.asked) = (now, now, None);
         let (cursor, recovered) = match &greeting {
             Greeting::Joined(joined) => {
                 self.hello = Hello::Resume { token: joined.token.clone() };

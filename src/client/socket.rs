@@ -70,11 +70,10 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// The wait that a close reason names: the number before `ms`, as in `going_away 1500ms`.
+/// The wait that a close reason names: the number in it, as in `going_away; retry in 1500 ms`.
 fn retry_after_of(reason: &str) -> Option<Duration> {
-    let before = reason.split("ms").next().filter(|before| before.len() < reason.len())?.trim_end();
-    let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    before[before.len() - digits..].parse().ok().map(Duration::from_millis)
+    let digits = reason.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?;
+    digits.parse().ok().map(Duration::from_millis)
 }
 
 impl Socket {
@@ -142,6 +141,7 @@ mod tests {
         let ms = |reason| retry_after_of(reason).map(|wait| wait.as_millis());
         assert_eq!(ms("going_away 1500ms"), Some(1500));
         assert_eq!(ms("going_away; retry in 20 ms"), Some(20));
+        assert_eq!(ms("going_away retry_after_ms=300"), Some(300));
         for none in ["going_away", "", "ms", "in some ms", "99999999999999999999999 ms"] {
             assert_eq!(ms(none), None, "{none}");
         }

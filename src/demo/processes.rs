@@ -109,6 +109,11 @@ impl Processes {
         self.children.iter().map(|(name, child)| format!("{name} ({})", child.id().unwrap_or(0))).collect()
     }
 
+    /// The process id of one of them, while it runs.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.children.iter().find(|(of, _)| of == name).and_then(|(_, child)| child.id())
+    }
+
     /// Waits until one of them ends.
     pub async fn ended(&mut self) -> Failure {
         let waits = self.children.iter_mut().map(|(name, child)| {

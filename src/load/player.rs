@@ -167,16 +167,16 @@ impl Script for Gamer {
 
     fn tell(&mut self, event: Event<'_>) {
         match &event {
-            Event::Joined { joined, .. } => {
-                self.player = Some(joined.player);
-                // Whoever waits for all may have given up.
-                let _ = self.joined.try_send(self.no);
-            }
+            Event::Joined { joined, .. } => self.player = Some(joined.player),
             Event::Applied { message: ServerMessage::Over(_), .. } => self.over = true,
             _ => {}
         }
         self.counted(&event);
         self.written(&event);
+        if matches!(event, Event::Joined { .. }) {
+            // Whoever waits for all may have given up.
+            let _ = self.joined.try_send(self.no);
+        }
     }
 }
 

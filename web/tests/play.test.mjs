@@ -176,7 +176,7 @@ const TROUBLES = {
   4: async (round) => {
     // Ada waits: when everybody who is connected has answered, the question closes.
     line.cut();
-    await bob.page.getByText("Coming back").waitFor();
+    await bob.page.getByText("Reconnecting").waitFor();
     await answer(bob.page, round.bob);
     await bob.page.locator('.fate[data-status="retrying"]').waitFor();
     line.mend();

@@ -44,7 +44,7 @@ const connection = connectionBar(byId("connection"), () => link.wake(), leave);
 const outbox = new Outbox({
   storage: session,
   key: ANSWER,
-  send: (message) => isSeated && link.send(message),
+  send,
   onChange: () => render(),
 });
 const link = new Link({ url: socketUrl(location), hello, onMessage, onState });
@@ -59,6 +59,13 @@ function seatOfThisTab() {
 function hello() {
   if (seat) return { type: "resume", token: seat.token, ...(cursor() && { cursor: cursor() }) };
   return wanted ? { type: "join", ...wanted } : null;
+}
+
+/** An answer: the edge says soon that it has it. @param {object} message */
+function send(message) {
+  const isSent = isSeated && link.send(message);
+  if (isSent) link.expectReply();
+  return isSent;
 }
 
 /** Where we stand; null where something is lacking that only a snapshot brings. */
@@ -202,7 +209,6 @@ function render() {
   const isComingBack = name === "join" && seat !== null;
   const kept = state.me && state.question ? outbox.of(state.me.game, state.question.question) : null;
   bar.update(state);
-  connection.keeps(state.me !== null && outbox.isWaiting(state.me.game));
   const number = name === "board" ? state.board.question : state.question?.question;
   stage.show(isComingBack ? "back" : name, `${name}:${name === "lobby" ? "" : number}`, () =>
     isComingBack ? { element: document.createElement("section"), update() {} } : makeScreen(name));

@@ -1,18 +1,24 @@
-// A wire between a browser and the product that can be cut and mended.
+// A wire between browsers and the product that can be cut and mended; with several edges behind it,
+// a small balancer.
 
 import net from "node:net";
 
 /**
- * @param {string} origin where the product is
- * @returns {Promise<{origin: string, cut: () => void, mend: () => void, mute: (on: boolean) => void, close: () => Promise<void>}>}
+ * @param {...string} origins where the product is: the first that takes a connection gets it
+ * @returns {Promise<{origin: string, cut: () => void, mend: () => void, mute: (on: boolean) => void,
+ *   use: (...origins: string[]) => void, close: () => Promise<void>}>}
  */
-export async function openLine(origin) {
-  const { hostname, port } = new URL(origin);
+export async function openLine(...origins) {
   const wires = new Set();
+  let targets = origins;
   let isCut = false;
-  const server = net.createServer((near) => {
-    if (isCut) return near.destroy();
-    const far = net.connect(Number(port), hostname);
+  const server = net.createServer(async (near) => {
+    near.on("error", () => near.destroy());
+    const far = isCut ? null : await reach(targets);
+    if (!far || near.destroyed) {
+      far?.destroy();
+      return near.destroy();
+    }
     const wire = { near, far };
     wires.add(wire);
     const end = () => {
@@ -43,9 +49,24 @@ export async function openLine(origin) {
         else far.resume();
       }
     },
+    /** New connections go here; those that are open stay, as behind a balancer's health check. */
+    use(...next) {
+      targets = next;
+    },
     async close() {
       ends().forEach((end) => end.destroy());
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** A connection to the first that takes one. @returns {Promise<net.Socket | null>} */
+async function reach(origins) {
+  for (const origin of origins) {
+    const { hostname, port } = new URL(origin);
+    const far = net.connect(Number(port), hostname);
+    const isOpen = await new Promise((resolve) => far.once("connect", () => resolve(true)).once("error", () => resolve(false)));
+    if (isOpen) return far;
+  }
+  return null;
 }

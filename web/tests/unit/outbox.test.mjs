@@ -90,7 +90,7 @@ test("an answer that left is asked after when its question closes, and one that 
   const outbox = make();
   outbox.answer("G", 0, { picks: [1] });
   outbox.closed(0);
-  assert.ok(outbox.isWaiting("G"));
+  assert.equal(outbox.of("G", 0)?.status, "sending");
   outbox.resend("G");
   assert.equal(sent.length, 2);
   outbox.acked({ type: "ack", submission: sent[0].submission, receipt: "r", elapsed_ms: 3 });

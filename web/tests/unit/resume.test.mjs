@@ -17,7 +17,7 @@ test("waits have full jitter, grow, stay bounded and honour what the edge asks f
     assert.equal(backoffMs(tries, 0.5, 2_000), 2_000 + bound / 2);
   }
   assert.ok(backoffMs(0, 1, 1e12) <= HINT_MS_MAX + BACKOFF_MS_MIN);
-  const cases = { "going_away 1500ms": 1500, "going_away; retry in 20 ms": 20, "going_away": 0, "": 0, "no pong for some ms": 0 };
+  const cases = { "going_away 1500ms": 1500, "going_away; retry in 20 ms": 20, "going_away retry_after_ms=300": 300, "going_away": 0, "": 0, "no pong for some ms": 0 };
   for (const [reason, ms] of Object.entries(cases)) assert.equal(hintOf(reason), ms, reason);
 });
 
@@ -187,6 +187,19 @@ test("an edge that is silent for 10 s is left, one that answers is not", (t) => 
   assert.equal(sockets.length, 2, "silent since");
   // What the old edge says when it wakes up reaches nobody.
   assert.equal(sockets[0].onmessage, null);
+});
+
+test("an edge that is silent after an answer is left sooner", (t) => {
+  const { link, sockets, tick } = wire(t);
+  link.start();
+  sockets[0].open();
+  tick(3_000);
+  link.send({ type: "answer" });
+  link.expectReply();
+  tick(4_900);
+  assert.equal(sockets.length, 1);
+  tick(400);
+  assert.equal(sockets.length, 2);
 });
 
 test("close codes say whether to come back, and their reasons when", (t) => {

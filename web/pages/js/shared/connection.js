@@ -14,14 +14,13 @@ export function connectionBar(element, onRetry, onLeave) {
   let timer = 0;
   let isTrouble = false;
   let isSeated = false;
-  let isKept = false;
   const actions = [
     h("button", { class: "link", type: "button", onclick: onRetry }, "Try now"),
     onLeave && h("button", { class: "link", type: "button", onclick: onLeave }, "Leave"),
   ];
   const draw = () => {
     element.dataset.state = isTrouble ? "trouble" : "fine";
-    const text = h("span", { class: "text" }, words(isSeated, isKept));
+    const text = h("span", { class: "text" }, words(isSeated));
     fill(element, isTrouble ? [h("span", { class: "spinner", "aria-hidden": "true" }), text, ...(isSeated ? actions : [])] : []);
   };
   const tell = () => {
@@ -47,17 +46,10 @@ export function connectionBar(element, onRetry, onLeave) {
         timer ||= setTimeout(tell, PATIENCE_MS);
       }
     },
-    /** Whether there is an answer that waits for the connection. @param {boolean} kept */
-    keeps(kept) {
-      if (isKept === kept) return;
-      isKept = kept;
-      if (isTrouble) draw();
-    },
   };
 }
 
-function words(isSeated, isKept) {
-  const kept = isKept ? " Your answer is kept and will be sent." : "";
-  if (!navigator.onLine) return `You are offline. Waiting for the network …${kept}`;
-  return isSeated ? `Reconnecting …${kept}` : "Connecting …";
+function words(isSeated) {
+  if (!navigator.onLine) return "You are offline. Waiting for the network …";
+  return isSeated ? "Reconnecting…" : "Connecting…";
 }

@@ -12,6 +12,8 @@ export const HINT_MS_MAX = 60_000;
 const OPEN_WAIT_MS = 8_000;
 /** Between two looks whether the other side still lives, ms. */
 export const LOOK_INTERVAL_MS = 1_000;
+/** How long it may be silent after an answer: it says within 2 s that it has it, ms. */
+export const REPLY_WAIT_MS = 5_000;
 /** After so much silence it is asked, ms. */
 export const PING_AFTER_MS = 4_000;
 /** So long after that it is taken for dead, ms: after 10 s of silence in all. */
@@ -32,12 +34,12 @@ export function backoffMs(tries, random, hintMs = 0) {
 }
 
 /**
- * The wait that a close reason names: the number before `ms`.
+ * The wait that a close reason names: the number in it, as in `going_away; retry in 1500 ms`.
  * @param {string} reason
  * @returns {number} ms, 0 when it names none
  */
 export function hintOf(reason) {
-  return Number(/(\d{1,9}) ?ms/.exec(reason)?.[1] ?? 0);
+  return Number(/\d{1,9}/.exec(reason)?.[0] ?? 0);
 }
 
 /**
@@ -113,6 +115,11 @@ export class Link {
     if (!this.isOpen) return false;
     this.#socket?.send(JSON.stringify(message));
     return true;
+  }
+
+  /** Something was said that must have a reply soon: silence after it means more than usual. */
+  expectReply() {
+    if (!this.#askedAt) this.#ask(REPLY_WAIT_MS);
   }
 
   /** The page is looked at again or the network is back: do not wait any longer. */

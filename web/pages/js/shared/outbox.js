@@ -51,11 +51,6 @@ export class Outbox {
     return kept && kept.game === game && kept.question === question ? kept : null;
   }
 
-  /** Whether there is an answer without a last word. @param {string} game */
-  isWaiting(game) {
-    return this.#kept !== null && this.#kept.game === game && isOpen(this.#kept);
-  }
-
   /**
    * Answers a question. There is one answer a question: another one is not taken, unless the
    * first was refused for what it says.
