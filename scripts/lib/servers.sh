@@ -59,6 +59,9 @@ group.consumer.session.timeout.ms=6000
 group.consumer.min.heartbeat.interval.ms=500
 group.consumer.heartbeat.interval.ms=500
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+# Retention bites within seconds, so that a test can wait for it.
+log.retention.check.interval.ms=1000
+log.initial.task.delay.ms=1000
 # The default of 128 MB is an eighth of the heap, kept for topics far larger than a test's.
 log.cleaner.dedupe.buffer.size=33554432
 PROPERTIES

@@ -221,3 +221,42 @@ async fn a_client_that_failed_for_good_is_replaced() {
         assert_eq!(producer.in_flight(), 0);
     }
 }
+
+/// Goal: what may pass is hidden from whoever appends, and over within two seconds; what will not pass is told by
+/// a typed error within one, and the producer goes on.
+#[tokio::test]
+async fn error_codes_of_the_broker_are_hidden_or_told() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as TOO_LARGE, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS as NOT_ENOUGH,
+        RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION as NOT_LEADER, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT as TIMED_OUT,
+        RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as UNAUTHORIZED,
+    };
+    let cluster = EmbeddedCluster::start().expect("a cluster");
+    let producer = producer(&cluster).await;
+    producer.append(&answer(1, 0, 0)).await.expect("acknowledged");
+    let mut n = 0;
+    for passing in [&[NOT_LEADER; 3][..], &[TIMED_OUT; 2], &[NOT_ENOUGH; 3]] {
+        n += 1;
+        cluster.request_errors(RDKafkaApiKey::Produce, passing);
+        let asked = Instant::now();
+        producer.append(&answer(1, 0, n)).await.unwrap_or_else(|err| panic!("{passing:?} is not hidden: {err}"));
+        println!("fault={:?}x{} hidden_ms={}", passing[0], passing.len(), asked.elapsed().as_millis());
+        assert!(asked.elapsed() < Duration::from_secs(2), "{passing:?}: {:?}", asked.elapsed());
+    }
+    for lasting in [TOO_LARGE, UNAUTHORIZED] {
+        cluster.request_errors(RDKafkaApiKey::Produce, &[lasting]);
+        let asked = Instant::now();
+        let err = producer.append(&answer(1, 0, 100)).await.expect_err("refused for good");
+        println!("fault={lasting:?} told_ms={} as={err}", asked.elapsed().as_millis());
+        assert!(matches!(err, AppendError::Rejected(_)) && !err.is_retriable(), "{lasting:?}: {err:?}");
+        assert!(asked.elapsed() < Duration::from_secs(1), "{lasting:?}: {:?}", asked.elapsed());
+        let started = Instant::now();
+        n += 1;
+        while producer.append(&answer(1, 0, n)).await.is_err() {
+            assert!(started.elapsed() < Duration::from_secs(5), "{lasting:?}: the producer does not go on");
+        }
+    }
+    let log = read_answers(&cluster.kafka_config("reader"), n as usize + 1);
+    let numbers: Vec<u64> = log.values().flatten().map(number).collect();
+    assert_eq!(numbers, (0..=n).collect::<Vec<_>>(), "in order, each once");
+}

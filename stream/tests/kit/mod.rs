@@ -1,6 +1,8 @@
 //! What the tests of this crate share: records to append, a consumer to read them back.
 #![allow(dead_code)]
 
+pub mod counters;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
