@@ -2,17 +2,25 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use axum::http::HeaderMap;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::config::EdgeConfig;
-use crate::limits::ADDRESSES_MAX;
+use crate::limits::{ADDRESSES_MAX, JOIN_RETRY_AFTER_MS};
 
-/// Rates by address.
+/// Rates by address, and of the whole edge. Who comes back has a budget of their own, and a bigger one
+/// than who is new: a storm of newcomers must not keep the players of running games out.
 pub(crate) struct Admission {
     joins: DefaultKeyedRateLimiter<IpAddr>,
     creations: DefaultKeyedRateLimiter<IpAddr>,
+    connections: DefaultKeyedRateLimiter<IpAddr>,
+    all_joins: DefaultDirectRateLimiter,
+    all_returns: DefaultDirectRateLimiter,
+    /// Whose connections are many clients'.
+    proxies: Vec<IpAddr>,
 }
 
 fn at_least_one(count: u32) -> NonZeroU32 {
@@ -24,12 +32,40 @@ impl Admission {
         let joins = Quota::per_second(at_least_one(config.joins_per_s_per_ip))
             .allow_burst(at_least_one(config.joins_burst_per_ip));
         let creations = Quota::per_minute(at_least_one(config.creations_per_min_per_ip));
-        Self { joins: RateLimiter::keyed(joins), creations: RateLimiter::keyed(creations) }
+        // A page takes some connections before its socket.
+        let connections = Quota::per_second(at_least_one(config.joins_per_s_per_ip.saturating_mul(4)))
+            .allow_burst(at_least_one(config.joins_burst_per_ip.saturating_mul(4)));
+        let all =
+            |per_s, burst| RateLimiter::direct(Quota::per_second(at_least_one(per_s)).allow_burst(at_least_one(burst)));
+        Self {
+            joins: RateLimiter::keyed(joins),
+            creations: RateLimiter::keyed(creations),
+            connections: RateLimiter::keyed(connections),
+            all_joins: all(config.joins_per_s, config.joins_burst),
+            all_returns: all(config.returns_per_s, config.returns_burst),
+            proxies: config.trusted_proxies.clone(),
+        }
     }
 
-    /// Counts a join; false when the address has had too many.
-    pub(crate) fn join(&self, from: IpAddr) -> bool {
-        admits(&self.joins, from)
+    /// Counts a join. The error is how long the client has to wait, ms.
+    pub(crate) fn join(&self, from: IpAddr) -> Result<(), u32> {
+        if self.joins.len() > ADDRESSES_MAX {
+            return Err(JOIN_RETRY_AFTER_MS);
+        }
+        let now = DefaultClock::default().now();
+        self.joins.check_key(&network(from)).map_err(|wait| millis(wait.wait_time_from(now)))?;
+        self.all_joins.check().map_err(|wait| millis(wait.wait_time_from(now)))
+    }
+
+    /// Counts somebody who comes back with a token. The error is how long the client has to wait, ms.
+    pub(crate) fn come_back(&self) -> Result<(), u32> {
+        let now = DefaultClock::default().now();
+        self.all_returns.check().map_err(|wait| millis(wait.wait_time_from(now)))
+    }
+
+    /// Counts a connection; false when the address has had too many.
+    pub(crate) fn connection(&self, from: IpAddr) -> bool {
+        self.proxies.contains(&from.to_canonical()) || admits(&self.connections, from)
     }
 
     /// Counts a game's creation; false when the address has had too many.
@@ -41,7 +77,12 @@ impl Admission {
     pub(crate) fn forget_quiet(&self) {
         self.joins.retain_recent();
         self.creations.retain_recent();
+        self.connections.retain_recent();
     }
+}
+
+fn millis(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
 fn admits(limiter: &DefaultKeyedRateLimiter<IpAddr>, from: IpAddr) -> bool {
@@ -117,11 +158,38 @@ mod tests {
         config.joins_per_s_per_ip = 1;
         config.joins_burst_per_ip = 3;
         let admission = Admission::new(&config);
-        let from = |address: &str| (0..10).filter(|_| admission.join(ip(address))).count();
+        let from = |address: &str| (0..10).filter(|_| admission.join(ip(address)).is_ok()).count();
         assert_eq!(from("1.2.3.4"), 3);
         assert_eq!(from("1.2.3.5"), 3);
         assert_eq!(from("2001:db8:1:2::7"), 3);
         assert_eq!(from("2001:db8:1:2::8"), 0, "the same subscriber");
         assert_eq!(from("::ffff:1.2.3.4"), 0, "the same address");
+    }
+
+    /// Goal: newcomers from everywhere are bounded together, told when to come, and take nothing from
+    /// those who come back.
+    #[test]
+    fn a_storm_of_newcomers_keeps_nobody_out_who_comes_back() {
+        let mut config = EdgeConfig::new([1; 32]);
+        (config.joins_per_s, config.joins_burst) = (10, 100);
+        (config.returns_per_s, config.returns_burst) = (10, 300);
+        let admission = Admission::new(&config);
+        let joins = |n: u8| admission.join(IpAddr::from([10, 0, n, 1]));
+        let admitted = (0..200).filter(|n| joins(*n).is_ok()).count();
+        assert!((100..=110).contains(&admitted), "{admitted}");
+        let wait_ms = joins(250).expect_err("too many");
+        assert!((1..=200).contains(&wait_ms), "{wait_ms}");
+        assert!((0..300).all(|_| admission.come_back().is_ok()));
+        assert!((0..300).filter(|_| admission.come_back().is_err()).count() > 250);
+    }
+
+    #[test]
+    fn connections_are_bounded_but_for_proxies() {
+        let mut config = EdgeConfig::new([1; 32]);
+        (config.joins_per_s_per_ip, config.joins_burst_per_ip) = (1, 2);
+        config.trusted_proxies = vec![ip("10.0.0.1")];
+        let admission = Admission::new(&config);
+        assert_eq!((0..100).filter(|_| admission.connection(ip("1.2.3.4"))).count(), 8);
+        assert_eq!((0..100).filter(|_| admission.connection(ip("10.0.0.1"))).count(), 100);
     }
 }

@@ -22,6 +22,14 @@ pub struct EdgeConfig {
     pub joins_per_s_per_ip: u32,
     /// Joins at once from one address: a room behind one router.
     pub joins_burst_per_ip: u32,
+    /// Joins a second at this edge, from all addresses.
+    pub joins_per_s: u32,
+    /// Joins at once at this edge.
+    pub joins_burst: u32,
+    /// Players and hosts a second that come back to this edge: more than newcomers, for their games run.
+    pub returns_per_s: u32,
+    /// Players and hosts at once that come back.
+    pub returns_burst: u32,
     /// Games created a minute from one address.
     pub creations_per_min_per_ip: u32,
     /// How long a game is held without a socket.
@@ -50,6 +58,10 @@ impl EdgeConfig {
             connections_max: 18_000,
             joins_per_s_per_ip: 200,
             joins_burst_per_ip: 2_000,
+            joins_per_s: 1_000,
+            joins_burst: 5_000,
+            returns_per_s: 4_000,
+            returns_burst: 20_000,
             creations_per_min_per_ip: 30,
             game_idle: Duration::from_secs(30),
             drain_window: Duration::from_secs(3),

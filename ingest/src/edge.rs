@@ -8,16 +8,19 @@ use axum::http::HeaderMap;
 use quiz_store::Store;
 use quiz_stream::Producer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::{Admission, client_address};
 use crate::config::EdgeConfig;
 use crate::connection::Surroundings;
+use crate::door::Door;
 use crate::fair_time::BrokerClock;
 use crate::games::{Games, SocketId};
 use crate::limits::LOOKUPS_MAX;
 use crate::lookup::{Pins, Standings};
+use crate::pulse::Pulse;
 use crate::telemetry;
 use crate::token::Signer;
 
@@ -36,6 +39,10 @@ pub(crate) struct Edge {
     pub(crate) draining: CancellationToken,
     /// Sockets that have not said goodbye.
     pub(crate) sockets: TaskTracker,
+    /// Whether the edge runs without a pause.
+    pub(crate) pulse: Pulse,
+    /// The accept loop's view of how full the edge is.
+    pub(crate) door: Door,
     /// Places for look-ups of stored answers.
     pub(crate) lookups: Semaphore,
     /// Set when everything that was started has come up.
@@ -59,6 +66,8 @@ impl Edge {
             admission: Admission::new(&config),
             draining: CancellationToken::new(),
             sockets: TaskTracker::new(),
+            pulse: Pulse::new(Instant::now()),
+            door: Door::new(config.connections_max),
             lookups: Semaphore::new(LOOKUPS_MAX),
             started: AtomicBool::new(false),
             seats: Arc::new(Semaphore::new(config.connections_max)),
@@ -89,7 +98,7 @@ impl Edge {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.seats.available_permits() == 0
+        self.seats.available_permits() == 0 || self.door.is_full()
     }
 
     pub(crate) fn next_socket(&self) -> SocketId {

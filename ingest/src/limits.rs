@@ -60,6 +60,37 @@ const _: () = assert!(PING_INTERVAL_MS < PONG_WAIT_MS);
 const _: () = assert!(APPEND_WAIT_MS < JOIN_WAIT_MS);
 const _: () = assert!(RATE_BURST >= RATE_PER_S && 1000 % RATE_PER_S == 0);
 
+/// Between two beats of the edge's pulse, ms.
+pub const PULSE_INTERVAL_MS: u64 = 500;
+/// An edge whose pulse stops for so long has stood still: its clients have gone elsewhere, ms.
+pub const ZOMBIE_GAP_MS: u64 = 5_000;
+/// When a client may come back that is closed because its edge goes, has stood still, or found it too
+/// slow, ms; the client draws its wait from there down to 0.
+pub const RETURN_AFTER_MS: u32 = 1_000;
+/// When a client may come back that sent too much, ms.
+pub const RATE_RETURN_AFTER_MS: u32 = 10_000;
+
+const _: () = assert!(PULSE_INTERVAL_MS * 4 < ZOMBIE_GAP_MS);
+
+/// Connections besides sockets: pages, requests, and what is not upgraded yet.
+pub const PLAIN_CONNECTIONS_MAX: usize = 1_024;
+/// Files that connections leave to the rest of the process: its listeners, Kafka, the store, the admin port.
+pub const FILES_RESERVED: usize = 96;
+/// How long the head of a request may take, ms. Also how long a connection may be idle.
+pub const HEADER_WAIT_MS: u64 = 4_000;
+/// How long no connection is accepted when files have run out, ms.
+pub const ACCEPT_BACKOFF_MS: u64 = 100;
+/// How long the door then looks whether it can accept again, ms.
+pub const ACCEPT_PROBE_MS: u64 = 50;
+/// What the system holds of what a client was sent, bytes; it doubles the number for its own use.
+pub const SEND_BUFFER_BYTES: usize = 32 * 1024;
+/// How long a client may take to acknowledge what it was sent before the system breaks the connection, ms.
+pub const UNACKED_WAIT_MS: u64 = 9_000;
+/// By how much the waits of clients that are told to come back later differ, ms.
+pub const RETRY_SPREAD_MS: u32 = 1_000;
+
+const _: () = assert!(HEADER_WAIT_MS < 5_000 && UNACKED_WAIT_MS < 10_000);
+
 /// Deliveries that wait in one socket's mailbox; one more evicts the socket.
 pub const MAILBOX_MAX: usize = 64;
 /// Commands and records that wait for one game's task.
@@ -122,6 +153,8 @@ pub const LOOKUP_WAIT_MS: u64 = 3_000;
 pub const SEND_WAIT_MS: u64 = 5_000;
 /// How much longer than an append a closed socket waits for what became of it, ms.
 pub const SETTLE_SLACK_MS: u64 = 500;
+/// Frames that are answered of a socket whose edge has stood still.
+pub const STALE_FRAMES_MAX: usize = 64;
 /// How long a closed socket may take to say goodbye, ms.
 pub const CLOSE_WAIT_MS: u64 = 1_000;
 /// Deliveries that are written together before the socket is flushed.
@@ -130,8 +163,8 @@ pub const DELIVERY_BATCH_MAX: usize = 16;
 pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// What a socket collects before it writes, bytes.
 pub const WRITE_BUFFER_BYTES: usize = 4 * 1024;
-/// What a socket may hold unwritten, bytes; above the largest greeting.
-pub const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
+/// What a socket may hold unwritten, bytes; above the largest frame, and there is one at a time.
+pub const WRITE_BUFFER_BYTES_MAX: usize = 96 * 1024;
 /// The largest HTTP body, bytes.
 pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a PIN is reserved, s.

@@ -1,11 +1,9 @@
 //! Runs an edge: binds everything together, and takes it down without losing an answer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use futures::future::BoxFuture;
 use quiz_schemas::EdgeId;
 use quiz_store::Store;
@@ -20,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::EdgeConfig;
 use crate::connection::Surroundings;
+use crate::door;
 use crate::edge::Edge;
 use crate::fair_time::BrokerClock;
 use crate::games::Games;
@@ -104,6 +103,8 @@ pub async fn serve(setup: EdgeSetup, shutdown: CancellationToken) -> Result<(), 
     let public_stop = CancellationToken::new();
     let mut public = tokio::spawn(serve_public(listener, Arc::clone(&edge), public_stop.clone()));
     let forget = tokio::spawn(forget_quiet(Arc::clone(&edge)));
+    let beating = Arc::clone(&edge);
+    let pulse = tokio::spawn(async move { beating.pulse.run().await });
     edge.started.store(true, Ordering::Release);
 
     let ended = tokio::select! {
@@ -113,6 +114,7 @@ pub async fn serve(setup: EdgeSetup, shutdown: CancellationToken) -> Result<(), 
     };
     drain(&edge, &public_stop).await;
     forget.abort();
+    pulse.abort();
     dispatch.abort();
     admin_stop.cancel();
     stop(public).await;
@@ -129,14 +131,9 @@ async fn stop(mut task: JoinHandle<std::io::Result<()>>) {
 }
 
 async fn serve_public(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) -> std::io::Result<()> {
-    // Small frames must not wait for the acknowledgement of the one before.
-    let listener = listener.tap_io(|socket| {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY cannot be set");
-        }
-    });
-    let app = router(edge).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+    let app = router(Arc::clone(&edge));
+    door::serve(listener, edge, app, stop).await;
+    Ok(())
 }
 
 fn joined(result: Result<std::io::Result<()>, tokio::task::JoinError>) -> std::io::Result<()> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
-use futures::{SinkExt, StreamExt, future::BoxFuture};
+use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
 use quiz_schemas::GameId;
 use rand::Rng;
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ use crate::clock::wall_us;
 use crate::connection::{Action, Connection, Input, Mark, NotAttached, Now};
 use crate::edge::{Edge, Place};
 use crate::games::{Delivery, QuestionClock, SocketId};
-use crate::limits::{CLOSE_WAIT_MS, DELIVERY_BATCH_MAX, SEND_WAIT_MS};
+use crate::limits::{CLOSE_WAIT_MS, DELIVERY_BATCH_MAX, SEND_WAIT_MS, STALE_FRAMES_MAX};
 use crate::protocol::{Close, ErrorCode, ServerMessage};
 use crate::tallies::GameTallies;
 use crate::telemetry;
@@ -37,6 +37,8 @@ pub(crate) struct Socket {
     opened: Instant,
     /// Cancelled by the game when the mailbox overflows, and by the edge when it stops.
     evict: CancellationToken,
+    /// Cancelled when the edge has stood still.
+    paused: CancellationToken,
     mailbox: Option<mpsc::Receiver<Arc<Delivery>>>,
     game: Option<GameId>,
     books: Option<Arc<GameTallies>>,
@@ -57,6 +59,7 @@ enum Ending {
 }
 
 enum Event {
+    Woken,
     Evicted,
     DrainDue,
     Report(Report),
@@ -72,6 +75,7 @@ pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, p
     let socket = Socket {
         id: edge.next_socket(),
         evict: edge.draining.child_token(),
+        paused: edge.pulse.watch(),
         edge,
         socket,
         machine,
@@ -97,7 +101,11 @@ impl Socket {
                 break ending;
             }
             let event = self.next().await;
-            self.on_event(event).await;
+            if self.edge.pulse.has_paused(&self.paused, Instant::now()) {
+                self.wake(event).await;
+            } else {
+                self.on_event(event).await;
+            }
         };
         self.finish(ending).await;
     }
@@ -106,6 +114,7 @@ impl Socket {
         let tick_at = self.opened + Duration::from_millis(self.machine.next_tick_ms());
         let drain_at = self.drain_at;
         tokio::select! {
+            () = self.paused.cancelled() => Event::Woken,
             () = self.evict.cancelled(), if drain_at.is_none() => Event::Evicted,
             () = sleep_until(drain_at.unwrap_or(tick_at)), if drain_at.is_some() && !self.machine.is_waiting() => {
                 Event::DrainDue
@@ -119,6 +128,7 @@ impl Socket {
 
     async fn on_event(&mut self, event: Event) {
         match event {
+            Event::Woken => {}
             Event::Evicted if self.edge.draining.is_cancelled() => self.drain(),
             Event::Evicted => self.input(Input::Evict(Close::TooSlow)),
             Event::DrainDue => self.input(Input::Evict(Close::Draining)),
@@ -128,6 +138,26 @@ impl Socket {
             Event::Frame(frame) => self.on_frame(frame),
             Event::Tick => self.input(Input::Tick),
         }
+        self.carry_out().await;
+        self.flush().await;
+    }
+
+    /// The edge has stood still: what waits in the mailbox is old and is dropped, what waits in the
+    /// socket came at nobody knows when and is to be sent again. Then the client is sent away, if it is
+    /// still there.
+    async fn wake(&mut self, event: Event) {
+        match event {
+            Event::Report(report) => self.on_report(report),
+            Event::Frame(Some(Ok(Message::Text(text)))) => self.input(Input::Stale(&text)),
+            _ => {}
+        }
+        for _ in 0..STALE_FRAMES_MAX {
+            let Some(Some(Ok(frame))) = self.socket.recv().now_or_never() else { break };
+            if let Message::Text(text) = frame {
+                self.input(Input::Stale(&text));
+            }
+        }
+        self.input(Input::Evict(Close::Paused));
         self.carry_out().await;
         self.flush().await;
     }
@@ -270,7 +300,7 @@ impl Socket {
     }
 
     async fn say_goodbye(&mut self, close: Close) {
-        let frame = CloseFrame { code: close.code(), reason: Utf8Bytes::from_static(close.reason()) };
+        let frame = CloseFrame { code: close.code(), reason: Utf8Bytes::from(close.text()) };
         let goodbye = async {
             if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
                 // To drop the socket with unread bytes would reset the connection and lose the frame.

@@ -67,6 +67,11 @@ pub(crate) fn tally_untold() {
     counter!("quiz_edge_tallies_untold_total").increment(1);
 }
 
+/// A connection was not taken in.
+pub(crate) fn connection_refused(reason: &'static str) {
+    counter!("quiz_edge_connections_refused_total", "reason" => reason).increment(1);
+}
+
 /// The whole edge stood still and woke up.
 pub(crate) fn woke() {
     counter!("quiz_edge_pauses_total").increment(1);

@@ -136,7 +136,7 @@ async fn a_socket_that_is_not_read_is_let_go_and_holds_up_nobody() {
     let bulky = |question| BoardPublished {
         question,
         key: AnswerKey::Poll { options: 2 },
-        explanation: Some("x".repeat(200_000)),
+        explanation: Some("x".repeat(60_000)),
         distribution: vec![0, 0],
         answered: 0,
         correct: 0,
@@ -145,7 +145,7 @@ async fn a_socket_that_is_not_read_is_let_go_and_holds_up_nobody() {
         last: false,
     };
     // Without an event id they are passed on and not remembered.
-    for number in 0..200 {
+    for number in 0..400 {
         rig.script.say_as(created.game, None, bulky(number)).await;
         let of = |message| match message {
             ServerMessage::Board(board) => Some(board.question),

@@ -19,6 +19,7 @@ use crate::connection::{Mark, NotAttached, Role, command_refused};
 use crate::fair_time::Greeted;
 use crate::limits::{CATCH_UP_MS, CLOCK_POLL_MS, CLOCK_WAIT_MS, FRESH_US_MAX, RECOVERY_WAIT_MS};
 use crate::protocol::{Board, Counted, LobbyName, Over, ServerMessage, Stopped};
+use crate::telemetry;
 use sockets::{Socket, To};
 
 /// The question of the view, as far as time is concerned.
@@ -141,6 +142,9 @@ impl Channel {
         }
         let missed = cursor.and_then(|cursor| self.missed(cursor, role, now));
         let recovered = cursor.filter(|_| missed.is_some());
+        if cursor.is_some() {
+            telemetry::resumed(recovered.is_some());
+        }
         let head = self.head(role, recovered);
         self.sockets.insert(socket, Socket { role, mailbox, evict });
         if let Role::Player(player) | Role::Joiner(player) = role {

@@ -42,6 +42,6 @@ async fn serve(mut socket: WebSocket) {
 }
 
 async fn say_goodbye(mut socket: WebSocket, close: Close) {
-    let frame = CloseFrame { code: close.code(), reason: Utf8Bytes::from_static(close.reason()) };
+    let frame = CloseFrame { code: close.code(), reason: Utf8Bytes::from(close.text()) };
     let _ = socket.send(Message::Close(Some(frame))).await;
 }

@@ -307,7 +307,9 @@ mod tests {
     fn the_form_of_a_quiz_is_seen() {
         let log = r#"{"id":"a","questions":[{"key":{"kind":"x","y":[1]}},{}]}"#;
         assert!(is_log_form(log));
-        for author in [r#"{"questions":[{"type":"text"}]}"#, r#"{"questions":[{"key":"b"}]}"#, r#"{"questions":7}"#, "[]", "7"] {
+        for author in
+            [r#"{"questions":[{"type":"text"}]}"#, r#"{"questions":[{"key":"b"}]}"#, r#"{"questions":7}"#, "[]", "7"]
+        {
             assert!(!is_log_form(author), "{author}");
         }
     }

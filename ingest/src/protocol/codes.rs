@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{RATE_RETURN_AFTER_MS, RETURN_AFTER_MS};
+
 /// Why a message had no effect. A closed list; the socket stays open unless [`Close`] says otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -143,6 +145,8 @@ pub enum Close {
     Draining,
     /// The socket did not take what it was sent in time: come back.
     TooSlow,
+    /// The edge stood still for a while; what it has is old: come back.
+    Paused,
     /// No pong: come back.
     NoPong,
     /// The rate was exceeded without end: come back later.
@@ -157,7 +161,7 @@ pub enum Close {
 
 impl Close {
     /// All of them.
-    pub const ALL: [Close; 12] = [
+    pub const ALL: [Close; 13] = [
         Close::Normal,
         Close::Binary,
         Close::Protocol,
@@ -165,6 +169,7 @@ impl Close {
         Close::TooLarge,
         Close::Draining,
         Close::TooSlow,
+        Close::Paused,
         Close::NoPong,
         Close::RateExceeded,
         Close::TokenInvalid,
@@ -183,6 +188,7 @@ impl Close {
             Close::TooLarge => 1009,
             Close::Draining => 3001,
             Close::TooSlow => 3008,
+            Close::Paused => 3010,
             Close::NoPong => 3012,
             Close::RateExceeded => 3013,
             Close::TokenInvalid => 3500,
@@ -191,7 +197,7 @@ impl Close {
         }
     }
 
-    /// The close reason, also the label of the metric.
+    /// The reason by name, also the label of the metric.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -202,11 +208,31 @@ impl Close {
             Close::TooLarge => "too_large",
             Close::Draining => "going_away",
             Close::TooSlow => "too_slow",
+            Close::Paused => "paused",
             Close::NoPong => "no_pong",
             Close::RateExceeded => "rate_exceeded",
             Close::TokenInvalid => "token_invalid",
             Close::BadFrames => "bad_frames",
             Close::Kicked => "kicked",
+        }
+    }
+
+    /// When a client may come back, ms; none when it should not. Sent along with the reason.
+    #[must_use]
+    pub const fn return_after_ms(self) -> Option<u32> {
+        match self {
+            Close::Draining | Close::TooSlow | Close::Paused | Close::NoPong => Some(RETURN_AFTER_MS),
+            Close::RateExceeded => Some(RATE_RETURN_AFTER_MS),
+            _ => None,
+        }
+    }
+
+    /// The text of the close frame: the reason, and when to come back, as in `going_away 1000ms`.
+    #[must_use]
+    pub fn text(self) -> String {
+        match self.return_after_ms() {
+            Some(ms) => format!("{} {ms}ms", self.reason()),
+            None => self.reason().to_string(),
         }
     }
 

@@ -17,8 +17,8 @@ use crate::connection::{
 use crate::edge::Edge;
 use crate::games::{Attach, mailbox};
 use crate::limits::{
-    APPEND_WAIT_MS, DISCONNECT_TRIES_MAX, JOIN_RETRY_AFTER_MS, LOOKUP_ANSWER_WAIT_MS, LOOKUP_POLL_MS,
-    LOOKUP_SETTLED_WAIT_MS, LOOKUP_WAIT_MS, SETTLE_SLACK_MS,
+    APPEND_WAIT_MS, DISCONNECT_TRIES_MAX, LOOKUP_ANSWER_WAIT_MS, LOOKUP_POLL_MS, LOOKUP_SETTLED_WAIT_MS,
+    LOOKUP_WAIT_MS, RETRY_SPREAD_MS, SETTLE_SLACK_MS,
 };
 use crate::protocol::OwnOutcome;
 use crate::telemetry;
@@ -28,7 +28,7 @@ use crate::token::Seat;
 pub(super) enum Report {
     Resolved(Result<Option<PinTarget>, Unresolved>),
     Attached,
-    NotAttached,
+    NotAttached(NotAttached),
     Appended { ticket: Ticket, result: Result<Position, Unavailable>, after: Duration },
     Outcome(Option<OwnOutcome>),
     LookedUp { question: QuestionNo, submission: SubmissionId, found: LookedUp },
@@ -37,12 +37,12 @@ pub(super) enum Report {
 impl Socket {
     /// Starts what an action asks for; its report comes back as an event.
     pub(super) fn start(&mut self, action: Action) {
-        let edge = Arc::clone(&self.edge);
+        let (edge, address) = (Arc::clone(&self.edge), self.address);
         let work: BoxFuture<'static, Report> = match action {
-            Action::Resolve(_) if !edge.admission.join(self.address) => {
-                async { Report::Resolved(Err(Unresolved::RateLimited { retry_after_ms: JOIN_RETRY_AFTER_MS })) }.boxed()
-            }
             Action::Resolve(pin) => async move {
+                if let Err(wait_ms) = edge.admission.join(address) {
+                    return Report::Resolved(Err(Unresolved::RateLimited { retry_after_ms: spread(wait_ms) }));
+                }
                 let found = timeout(Duration::from_millis(LOOKUP_WAIT_MS), edge.pins.find(pin)).await;
                 Report::Resolved(found.ok().and_then(Result::ok).ok_or(Unresolved::Unavailable))
             }
@@ -68,6 +68,14 @@ impl Socket {
 
     /// Attaches to a game with a new mailbox: what an earlier game still says is not for this one.
     pub(super) fn attach(&mut self, game: GameId, role: Role, cursor: Option<i64>) {
+        // A joiner has been counted as such.
+        if !matches!(role, Role::Joiner(_))
+            && let Err(wait_ms) = self.edge.admission.come_back()
+        {
+            let busy = Report::NotAttached(NotAttached::Busy { retry_after_ms: spread(wait_ms) });
+            self.work.push(async { busy }.boxed());
+            return;
+        }
         let (sender, receiver) = mailbox();
         self.mailbox = Some(receiver);
         self.books = Some(self.edge.games.tallies(game));
@@ -80,7 +88,7 @@ impl Socket {
             }
             match games.attach(game, attach).await {
                 Ok(()) => Report::Attached,
-                Err(_) => Report::NotAttached,
+                Err(_) => Report::NotAttached(NotAttached::Unavailable),
             }
         };
         self.work.push(work.boxed());
@@ -93,7 +101,7 @@ impl Socket {
                 self.input(Input::Resolved { target, player });
             }
             Report::Attached => {}
-            Report::NotAttached => self.input(Input::Game(&Mark::NotAttached(NotAttached::Unavailable))),
+            Report::NotAttached(why) => self.input(Input::Game(&Mark::NotAttached(why))),
             Report::Appended { ticket, result, after } => {
                 if matches!(ticket, Ticket::Answer { .. }) && result.is_ok() {
                     telemetry::answer_acked(after);
@@ -153,6 +161,11 @@ impl Socket {
             .boxed(),
         )
     }
+}
+
+/// A wait that differs between clients who are told it at once.
+fn spread(wait_ms: u32) -> u32 {
+    wait_ms.saturating_add(rand::rng().random_range(0..=RETRY_SPREAD_MS))
 }
 
 async fn append_again(edge: &Edge, event: &AnyEvent) {

@@ -1,0 +1,97 @@
+//! Whether the whole edge has stood still: stopped, suspended, or starved of its processor.
+//!
+//! Clients of an edge that stands still move on to others. When it wakes, what has piled up in its queues
+//! is old, and what has piled up in its sockets came at nobody knows when. So it says nothing of it: it
+//! closes all sockets that were open, and whoever is still there comes back and is told how things are.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::{PULSE_INTERVAL_MS, ZOMBIE_GAP_MS};
+use crate::telemetry;
+
+/// Beats while the edge runs.
+pub struct Pulse {
+    origin: Instant,
+    last_ms: AtomicU64,
+    /// Cancelled at the next pause.
+    paused: Mutex<CancellationToken>,
+}
+
+impl Pulse {
+    /// A pulse that has just beaten.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { origin: now, last_ms: AtomicU64::new(0), paused: Mutex::default() }
+    }
+
+    fn ms(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.origin).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A token that is cancelled when the edge is seen to have stood still from now on.
+    #[must_use]
+    pub fn watch(&self) -> CancellationToken {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Beats. True when the beat before was so long ago that the edge has stood still.
+    pub fn beat(&self, now: Instant) -> bool {
+        let now_ms = self.ms(now);
+        let paused = now_ms.saturating_sub(self.last_ms.load(Ordering::Acquire)) > ZOMBIE_GAP_MS;
+        if paused {
+            let mut token = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *token).cancel();
+        }
+        // Behind the cancellation, so that who sees this beat sees that too.
+        self.last_ms.store(now_ms, Ordering::Release);
+        paused
+    }
+
+    /// Whether the edge has stood still since `watch` was taken, also when no beat has told so yet.
+    #[must_use]
+    pub fn has_paused(&self, watch: &CancellationToken, now: Instant) -> bool {
+        let gap_ms = self.ms(now).saturating_sub(self.last_ms.load(Ordering::Acquire));
+        gap_ms > ZOMBIE_GAP_MS || watch.is_cancelled()
+    }
+
+    /// Beats for ever.
+    pub async fn run(&self) {
+        let mut every = interval(Duration::from_millis(PULSE_INTERVAL_MS));
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            if self.beat(Instant::now()) {
+                telemetry::woke();
+                tracing::warn!("the edge stood still; its sockets are closed");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_seen_by_who_looks_first_and_by_all_who_were_there() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let pulse = Pulse::new(start);
+        let old = pulse.watch();
+        assert!(!pulse.beat(at(500)));
+        assert!(!pulse.has_paused(&old, at(500 + ZOMBIE_GAP_MS)));
+        let woken = 501 + ZOMBIE_GAP_MS;
+        assert!(pulse.has_paused(&old, at(woken)), "before any beat says so");
+        assert!(pulse.beat(at(woken)));
+        assert!(pulse.has_paused(&old, at(woken)) && old.is_cancelled());
+        let new = pulse.watch();
+        assert!(!pulse.has_paused(&new, at(woken)));
+        assert!(!pulse.beat(at(woken + ZOMBIE_GAP_MS)), "slow, but alive");
+        assert!(!new.is_cancelled());
+    }
+}
