@@ -3,7 +3,7 @@
 //! A processor is pure: it has no clock, no randomness and no I/O, and none of its methods can
 //! fail (I4). It owns a state per partition number of the co-partitioned topics that it reads.
 //! The loop feeds it batches in log order and carries out what it returns, in the order that I6
-//! asks for: append and await the acks, then write to the store, then commit.
+//! asks for: append and await the acks, then write to the store, then announce, then commit.
 
 use quiz_schemas::{AnyEvent, Position, Topic};
 
@@ -60,13 +60,16 @@ pub struct Output<W> {
     pub produce: Vec<AnyEvent>,
     /// Writes to the store, made when all of `produce` is acknowledged.
     pub write: Vec<W>,
+    /// Records to append, in order, when all of `write` is made: what they say of the store is so. A group with
+    /// transactions has none.
+    pub announce: Vec<AnyEvent>,
     /// Input records that are well formed but make no sense: to the dead-letter topic (I11).
     pub dead: Vec<Rejected>,
 }
 
 impl<W> Default for Output<W> {
     fn default() -> Self {
-        Self { produce: Vec::new(), write: Vec::new(), dead: Vec::new() }
+        Self { produce: Vec::new(), write: Vec::new(), announce: Vec::new(), dead: Vec::new() }
     }
 }
 
@@ -74,7 +77,7 @@ impl<W> Output<W> {
     /// Whether there is nothing to carry out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.produce.is_empty() && self.write.is_empty() && self.dead.is_empty()
+        self.produce.is_empty() && self.write.is_empty() && self.announce.is_empty() && self.dead.is_empty()
     }
 }
 
@@ -111,7 +114,8 @@ pub trait Processor: Send + Sync + 'static {
         let _ = (state, records);
     }
 
-    /// The documents that `state` lacks to take `batch`.
+    /// The documents that `state` lacks to take `batch`; with an empty batch, those that it lacks for the
+    /// [`Processor::tick`] that is due.
     fn needs(&self, state: &Self::State, batch: &[Record]) -> Vec<Self::Key> {
         let _ = (state, batch);
         Vec::new()

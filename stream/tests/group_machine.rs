@@ -35,7 +35,7 @@ impl Processor for Plain {
     fn apply(&self, (): &mut (), batch: &[Record], _now_us: i64) -> Output<i64> {
         let last = batch.last().unwrap();
         let write = if self.writes { vec![last.offset] } else { Vec::new() };
-        Output { produce: vec![last.event.clone()], write, dead: Vec::new() }
+        Output { produce: vec![last.event.clone()], write, ..Output::default() }
     }
 }
 

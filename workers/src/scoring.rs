@@ -16,7 +16,7 @@ mod tests;
 
 use quiz_game::lane::{AnswerScored, LaneEffect, QuestionScored};
 use quiz_schemas::events::{
-    AnswerSubmitted, AnswersBody, AnswersRecord, LaneCounted, LaneCounts, ScoresBody, ScoresRecord,
+    AnswerSubmitted, AnswersBody, AnswersRecord, LaneCounted, LaneCounts, LaneStored, ScoresBody, ScoresRecord,
 };
 use quiz_schemas::{AnyEvent, LaneKey, Position, QuestionNo, Topic};
 use quiz_store::{AnswerDoc, LaneDoc, Write};
@@ -99,6 +99,9 @@ impl Processor for ScoringWorker {
     }
 }
 
+/// [`LaneStored::opened_offset`] of a lane whose marker was not read.
+const NOT_KNOWN: i64 = -1;
+
 fn answers_of(record: &Record) -> Option<&AnswersRecord> {
     if let AnyEvent::Answers(answers) = &record.event { Some(answers) } else { None }
 }
@@ -111,8 +114,12 @@ struct Step {
 
 impl Step {
     fn take(&mut self, key: LaneKey, slot: &mut LaneSlot, offset: i64, body: &AnswersBody) {
+        if let AnswersBody::LaneOpened(_) = body {
+            slot.marker = Some(offset);
+        }
         // The snapshot that the lane was loaded from holds the record.
         if offset <= slot.offset {
+            self.tell_again(key, slot, body);
             return;
         }
         match body {
@@ -161,6 +168,23 @@ impl Step {
         slot.open_unreported = false;
         slot.unsaved = true;
         self.save(key, slot);
+        self.announce(key, slot, question);
+    }
+
+    /// Whoever wrote the snapshot may have died before it told that the lane's answers are stored.
+    fn tell_again(&mut self, key: LaneKey, slot: &LaneSlot, body: &AnswersBody) {
+        if let AnswersBody::LaneClosed(_) = body
+            && let Some(question) = slot.lane.closed()
+        {
+            self.announce(key, slot, question);
+        }
+    }
+
+    /// To be told when the writes of the batch are made: the store holds the answers to the closed question.
+    fn announce(&mut self, key: LaneKey, slot: &LaneSlot, question: QuestionNo) {
+        let counts = slot.lane.counts(question).expect("it is the last closed");
+        let body = LaneStored { stored: counts.scored, opened_offset: slot.marker.unwrap_or(NOT_KNOWN) };
+        self.output.announce.push(self.record(key, slot.offset, question, counts, body.into()));
     }
 
     fn report_closed(&mut self, key: LaneKey, slot: &mut LaneSlot) {
@@ -177,9 +201,20 @@ impl Step {
     }
 
     fn score(&mut self, key: LaneKey, offset: i64, question: QuestionNo, counts: LaneCounts, body: ScoresBody) {
+        self.output.produce.push(self.record(key, offset, question, counts, body));
+    }
+
+    fn record(
+        &self,
+        key: LaneKey,
+        offset: i64,
+        question: QuestionNo,
+        counts: LaneCounts,
+        body: ScoresBody,
+    ) -> AnyEvent {
         let LaneKey { game, lane } = key;
         let position = self.position(offset);
-        self.output.produce.push(ScoresRecord { game, lane, question, position, counts, body }.into());
+        ScoresRecord { game, lane, question, position, counts, body }.into()
     }
 
     /// Writes the lane's snapshot when it holds something that the store does not. With a question

@@ -76,6 +76,14 @@ pub struct LaneCounted {
 pub struct LaneStored {
     /// Answers of the question that were written.
     pub stored: i64,
+    /// Where the question's open marker stands in the lane's partition of `quiz.answers.v1`, so that an
+    /// audit knows from where to read; below 0 when it is not known any more.
+    #[serde(default = "not_known")]
+    pub opened_offset: i64,
+}
+
+fn not_known() -> i64 {
+    -1
 }
 
 /// A part of a closed question's outcomes. A lane has reported when all `parts` are there (I7).

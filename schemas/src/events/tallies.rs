@@ -44,7 +44,8 @@ pub struct EdgeTallied {
     pub repeated: i64,
     /// Told an error for good: closed, misfit, too fast.
     pub refused: i64,
-    /// Told to send again: whether the append is in the log is not known.
+    /// Told to send again, or still under way when this is told: whether the append is in the log is
+    /// not known. One that turns out acknowledged later moves to `acked` in the next telling.
     pub unavailable: i64,
     /// Nothing more will come of this edge.
     pub last: bool,
@@ -54,6 +55,11 @@ pub struct EdgeTallied {
     pub parts: i32,
     /// The acked submissions, in this part at most [`TALLY_SUBMISSIONS_MAX`].
     pub submissions: SubmissionList,
+    /// The sum, wrapping, of [`submission_digest`](crate::submission_digest) over all of `acked`, the
+    /// same in every part: when no answer is unavailable, the edges' sum is the lanes'
+    /// ([`LaneCounts::digest`](crate::events::LaneCounts)), and no id needs to be compared.
+    #[serde(default)]
+    pub digest: i64,
 }
 
 /// Submission ids as bytes: eight for each, big-endian. A text of 13 characters each would double the record.

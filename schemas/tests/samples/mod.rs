@@ -163,6 +163,7 @@ fn books() -> Vec<(&'static str, AnyEvent)> {
         part: 0,
         parts: 1,
         submissions: SubmissionList(vec![SubmissionId::from_bits(1), SubmissionId::from_bits(u64::MAX)]),
+        digest: -77,
     };
     let ledger = QuestionLedger {
         version: 2,
@@ -181,7 +182,7 @@ fn books() -> Vec<(&'static str, AnyEvent)> {
             TalliesRecord { game: game(), edge: "edge-1.x".into(), at_us: AT_US, body: tallied.into() }.into(),
         ),
         ("ledger.closed", LedgerRecord { game: game(), question: 2, at_us: AT_US, body: ledger.into() }.into()),
-        ("scores.stored", score(LaneStored { stored: 3 })),
+        ("scores.stored", score(LaneStored { stored: 3, opened_offset: 123_400 })),
     ]
 }
 

@@ -144,6 +144,16 @@ pub enum Event<P: Processor> {
         /// Whose output.
         task: TaskId,
     },
+    /// The broker acknowledged all of [`Action::Announce`].
+    Announced {
+        /// Whose output.
+        task: TaskId,
+    },
+    /// [`Action::Announce`] failed; any of its records may be in the log.
+    AnnounceFailed {
+        /// Whose output.
+        task: TaskId,
+    },
     /// The broker has the offsets of the last [`Action::Commit`].
     Committed,
     /// It refused them, or did not answer.
@@ -225,6 +235,13 @@ pub enum Action<P: Processor> {
         /// The writes.
         writes: Arc<Vec<P::Write>>,
     },
+    /// Append, in order, what the store holds now, and await all acknowledgements.
+    Announce {
+        /// Whose output.
+        task: TaskId,
+        /// The records.
+        events: Arc<Vec<AnyEvent>>,
+    },
     /// Commit: everything below each offset need not be read again.
     Commit(Vec<(Topic, i32, i64)>),
     /// Append and commit in one transaction, with the group's metadata as it is now.
@@ -262,7 +279,7 @@ pub enum Fatal {
         /// The partition number.
         partition: i32,
     },
-    /// A transactional group wrote to the store, which no transaction covers.
+    /// A transactional group wrote to the store or announced something, which no transaction covers.
     #[error("a transactional group wrote to the store")]
     WriteInTransaction,
     /// Another process uses the same transactional id, again and again.

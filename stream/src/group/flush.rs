@@ -75,6 +75,8 @@ pub(super) struct Flush<P: Processor> {
     pub(super) dead_letter: Try,
     pub(super) dead_lettered: bool,
     pub(super) writes: Vec<P::Write>,
+    /// To be appended when the writes are made.
+    pub(super) announce: Vec<AnyEvent>,
     /// From where a successor must read when this is finished.
     pub(super) points: Offsets,
     pub(super) records: usize,
@@ -95,6 +97,7 @@ impl<P: Processor> Flush<P> {
             dead_lettered: dead.is_empty(),
             dead: Arc::new(dead),
             writes: output.write,
+            announce: output.announce,
             points,
             records,
             taken_at_us,
@@ -107,6 +110,11 @@ impl<P: Processor> Flush<P> {
         for write in &mut self.writes {
             processor.appended(write, positions);
         }
+    }
+
+    /// Whether there is nothing to write and nothing to announce.
+    pub(super) fn ends_in_the_log(&self) -> bool {
+        self.writes.is_empty() && self.announce.is_empty()
     }
 
     /// Whether all that goes to the log is acknowledged.

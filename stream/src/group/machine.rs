@@ -144,7 +144,9 @@ impl<P: Processor> Machine<P> {
             | Event::DeadLettered { task }
             | Event::DeadLetterFailed { task }
             | Event::Wrote { task }
-            | Event::WriteFailed { task } => {
+            | Event::WriteFailed { task }
+            | Event::Announced { task }
+            | Event::AnnounceFailed { task } => {
                 if let Some((task, mut turn)) = self.turn_of(now, task) {
                     task.resolve(event, &mut turn);
                 }

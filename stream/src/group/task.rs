@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quiz_schemas::{Codec, Position, Topic};
+use quiz_schemas::{AnyEvent, Codec, Position, Topic};
 
 use super::backoff::{Jitter, Try};
 use super::buffer::{Buffer, Offsets};
@@ -41,6 +41,10 @@ struct Writing<P: Processor> {
     first: Arc<Vec<P::Write>>,
     /// To be made when `first` is: see [`Processor::seals`].
     then: Vec<P::Write>,
+    /// Whether all of them are made.
+    made: bool,
+    /// To be appended when they are.
+    announce: Arc<Vec<AnyEvent>>,
     /// Of how many flushes.
     covered: usize,
 }
@@ -57,6 +61,7 @@ pub(super) struct Task<P: Processor> {
     load: Try,
     pub(super) flushes: VecDeque<Flush<P>>,
     write: Try,
+    announce: Try,
     writing: Option<Writing<P>>,
     /// Everything below is applied.
     applied: Offsets,
@@ -81,6 +86,7 @@ impl<P: Processor> Task<P> {
             load: Try::Ready,
             flushes: VecDeque::new(),
             write: Try::Ready,
+            announce: Try::Ready,
             writing: None,
             applied: Offsets::new(),
             finished: Offsets::new(),
@@ -177,6 +183,11 @@ impl<P: Processor> Task<P> {
             }),
             Event::Wrote { .. } => self.wrote(turn),
             Event::WriteFailed { .. } if self.write.is_running() => self.write.fail(now_us, turn.jitter),
+            Event::Announced { .. } if self.announce.is_running() => {
+                self.announce = Try::Ready;
+                self.finish_written(turn);
+            }
+            Event::AnnounceFailed { .. } if self.announce.is_running() => self.announce.fail(now_us, turn.jitter),
             _ => {}
         }
     }
@@ -192,7 +203,12 @@ impl<P: Processor> Task<P> {
         self.load = Try::Ready;
         let Some(batch) = self.batch.take() else { return };
         turn.processor.supply(&mut self.state, docs);
-        self.apply(batch, turn);
+        if batch.len() == 0 {
+            // It stood for a tick, and time has not gone back.
+            self.ticked(turn);
+        } else {
+            self.apply(batch, turn);
+        }
     }
 
     fn appended(&mut self, positions: &[Position], turn: &mut Turn<'_, P>) {
@@ -208,11 +224,20 @@ impl<P: Processor> Task<P> {
             return;
         }
         self.write = Try::Ready;
-        let Writing { then, covered, .. } = self.writing.take().expect("a write under way carries something");
-        if !then.is_empty() {
-            self.writing = Some(Writing { first: Arc::new(then), then: Vec::new(), covered });
+        let writing = self.writing.as_mut().expect("a write under way carries something");
+        if !writing.then.is_empty() {
+            writing.first = Arc::new(std::mem::take(&mut writing.then));
             return;
         }
+        writing.made = true;
+        if writing.announce.is_empty() {
+            self.finish_written(turn);
+        }
+    }
+
+    /// The writes of some flushes are made and announced.
+    fn finish_written(&mut self, turn: &mut Turn<'_, P>) {
+        let covered = self.writing.take().map_or(0, |writing| writing.covered);
         for _ in 0..covered {
             self.finish_front(turn);
         }
@@ -271,6 +296,9 @@ impl<P: Processor> Task<P> {
         }
         if self.tick(turn) {
             return true;
+        }
+        if self.batch.is_some() {
+            return false;
         }
         let Some(batch) = self.take_batch(turn) else { return false };
         if turn.processor.needs(&self.state, &batch.records).is_empty() {
@@ -334,6 +362,17 @@ impl<P: Processor> Task<P> {
         if !due {
             return false;
         }
+        if !turn.processor.needs(&self.state, &[]).is_empty() {
+            // An empty batch waits for what the tick needs, as any batch does.
+            self.batch = Some(Batch::new(turn.now.steady_us));
+            self.load_for_batch(turn);
+            return false;
+        }
+        self.ticked(turn)
+    }
+
+    /// Does what time demands. True when that led to anything.
+    fn ticked(&mut self, turn: &mut Turn<'_, P>) -> bool {
         let output = turn.processor.tick(&mut self.state, turn.now.wall_us);
         let points = self.commit_points(turn.processor);
         if output.is_empty() && points.iter().all(|(topic, point)| self.finished.get(topic) >= Some(point)) {
@@ -363,7 +402,7 @@ impl<P: Processor> Task<P> {
     fn write_logged(&mut self, turn: &mut Turn<'_, P>) -> bool {
         if self.writing.is_none() {
             let mut finished = false;
-            while self.flushes.front().is_some_and(|flush| flush.is_logged() && flush.writes.is_empty()) {
+            while self.flushes.front().is_some_and(|flush| flush.is_logged() && flush.ends_in_the_log()) {
                 self.finish_front(turn);
                 finished = true;
             }
@@ -372,16 +411,21 @@ impl<P: Processor> Task<P> {
             }
             self.gather_writes(turn.processor);
         }
-        if let Some(writing) = &self.writing
-            && self.write.start(turn.now.steady_us)
-        {
-            turn.actions.push_back(Action::Write { task: self.id, writes: Arc::clone(&writing.first) });
+        let (task, now_us) = (self.id, turn.now.steady_us);
+        match &self.writing {
+            Some(writing) if writing.made && self.announce.start(now_us) => {
+                turn.actions.push_back(Action::Announce { task, events: Arc::clone(&writing.announce) });
+            }
+            Some(writing) if !writing.made && self.write.start(now_us) => {
+                turn.actions.push_back(Action::Write { task, writes: Arc::clone(&writing.first) });
+            }
+            _ => {}
         }
         false
     }
 
     fn gather_writes(&mut self, processor: &P) {
-        let (mut first, mut then) = (Vec::new(), Vec::new());
+        let (mut first, mut then, mut announce) = (Vec::new(), Vec::new(), Vec::new());
         let mut covered = 0;
         for flush in &mut self.flushes {
             if !flush.is_logged() || (covered > 0 && first.len() + then.len() + flush.writes.len() > WRITES_MAX) {
@@ -390,13 +434,15 @@ impl<P: Processor> Task<P> {
             let (sealing, plain): (Vec<_>, Vec<_>) = flush.writes.drain(..).partition(|write| processor.seals(write));
             first.extend(plain);
             then.extend(sealing);
+            announce.append(&mut flush.announce);
             covered += 1;
         }
         if first.is_empty() {
             std::mem::swap(&mut first, &mut then);
         }
         if covered > 0 {
-            self.writing = Some(Writing { first: Arc::new(first), then, covered });
+            let made = first.is_empty();
+            self.writing = Some(Writing { first: Arc::new(first), then, made, announce: Arc::new(announce), covered });
         }
     }
 
@@ -404,7 +450,7 @@ impl<P: Processor> Task<P> {
     pub(super) fn wake_at_us(&self, processor: &P, transactional: bool) -> (Option<i64>, Option<i64>) {
         let restoring = if let Phase::Restoring(attempt) = self.phase { attempt.wake_at_us() } else { None };
         let flushes = self.flushes.iter().flat_map(|flush| [flush.append.wake_at_us(), flush.dead_letter.wake_at_us()]);
-        let own = [restoring, self.load.wake_at_us(), self.write.wake_at_us()];
+        let own = [restoring, self.load.wake_at_us(), self.write.wake_at_us(), self.announce.wake_at_us()];
         let steady_us = own.into_iter().chain(flushes).flatten().min();
         let ticks = self.phase == Phase::Running && self.batch.is_none() && self.gate_is_open(transactional);
         (steady_us, if ticks { processor.next_tick_us(&self.state) } else { None })

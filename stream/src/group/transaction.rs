@@ -42,7 +42,7 @@ impl<P: Processor> Machine<P> {
         let mut offsets = Vec::new();
         for task in self.tasks.values() {
             let Some(flush) = task.flushes.front().filter(|flush| flush.dead_lettered) else { continue };
-            if !flush.writes.is_empty() {
+            if !flush.ends_in_the_log() {
                 self.stop(Err(Fatal::WriteInTransaction));
                 return;
             }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use quiz_schemas::events::{AnswersBody, AnswersRecord, ScoresRecord, SessionsRecord};
+use quiz_schemas::events::{AnswersBody, AnswersRecord, ScoresBody, ScoresRecord, SessionsRecord};
 use quiz_schemas::{AnyEvent, GameId, LaneKey, Topic};
 use quiz_stream::group::TopicPartition;
 
@@ -16,6 +16,8 @@ use crate::workload::{CODEC, Input};
 pub trait Auditor {
     /// An input stands in the log.
     fn appended(&mut self, place: TopicPartition, offset: i64, input: &Input);
+    /// A record is about to be announced.
+    fn check_announce(&self, store: &Store, event: &AnyEvent) -> Result<(), String>;
     /// Offsets were committed just now.
     fn check_commit(&mut self, broker: &Broker, store: &Store, offsets: &[(Topic, i32, i64)]) -> Result<(), String>;
     /// Whether all inputs have run their whole course.
@@ -93,6 +95,14 @@ struct Step {
     closes: bool,
 }
 
+fn is_announcement(report: &ScoresRecord) -> bool {
+    matches!(report.body, ScoresBody::LaneStored(_))
+}
+
+fn place(report: &ScoresRecord) -> (LaneKey, i64) {
+    (LaneKey { game: report.game, lane: report.lane }, report.position.offset)
+}
+
 /// Audits the counting toy.
 pub struct CountingAuditor {
     inputs: Inputs,
@@ -134,8 +144,17 @@ impl CountingAuditor {
     }
 
     fn reported(&self) -> BTreeSet<(LaneKey, i64)> {
-        let place = |report: &ScoresRecord| (LaneKey { game: report.game, lane: report.lane }, report.position.offset);
-        self.reports.values().map(place).collect()
+        self.reports.values().filter(|report| !is_announcement(report)).map(place).collect()
+    }
+
+    /// Up to where each lane is announced to be stored.
+    fn announced(&self) -> BTreeMap<LaneKey, i64> {
+        let mut announced = BTreeMap::new();
+        for (lane, offset) in self.reports.values().filter(|report| is_announcement(report)).map(place) {
+            let upto = announced.entry(lane).or_insert(offset);
+            *upto = offset.max(*upto);
+        }
+        announced
     }
 
     fn check_reports(&self) -> Result<(), String> {
@@ -172,9 +191,23 @@ impl Auditor for CountingAuditor {
         steps.push(Step { offset, total, digest, submission, closes });
     }
 
+    fn check_announce(&self, store: &Store, event: &AnyEvent) -> Result<(), String> {
+        let AnyEvent::Scores(report) = event else { return Err(format!("not an announcement: {event:?}")) };
+        let (lane, offset) = place(report);
+        if store.snapshots.get(&lane).is_none_or(|snapshot| snapshot.offset < offset) {
+            return Err(format!("{lane} is announced at {offset} and its snapshot is older"));
+        }
+        let (_, steps) = &self.lanes[&lane];
+        let missing = |step: &&Step| step.submission.is_some_and(|submission| !store.answers.contains_key(&submission));
+        match steps.iter().take_while(|step| step.offset <= offset).find(missing) {
+            Some(step) => Err(format!("{lane} is announced at {offset} and the answer at {} is missing", step.offset)),
+            None => Ok(()),
+        }
+    }
+
     fn check_commit(&mut self, broker: &Broker, store: &Store, offsets: &[(Topic, i32, i64)]) -> Result<(), String> {
         self.read_reports(broker);
-        let reported = self.reported();
+        let (reported, announced) = (self.reported(), self.announced());
         for &(topic, partition, offset) in offsets {
             self.inputs.check_commit(broker, (topic, partition), offset)?;
             for (&lane, (_, steps)) in self.lanes.iter().filter(|(_, (number, _))| *number == partition) {
@@ -189,6 +222,9 @@ impl Auditor for CountingAuditor {
                     }
                     if step.closes && !reported.contains(&(lane, at)) {
                         return Err(format!("the close of {lane} at {at} is committed and not reported"));
+                    }
+                    if step.closes && announced.get(&lane) < Some(&at) {
+                        return Err(format!("the close of {lane} at {at} is committed and not announced"));
                     }
                 }
             }
@@ -311,6 +347,10 @@ impl DecidingAuditor {
 }
 
 impl Auditor for DecidingAuditor {
+    fn check_announce(&self, _store: &Store, event: &AnyEvent) -> Result<(), String> {
+        Err(format!("a transactional group announces {event:?}"))
+    }
+
     fn appended(&mut self, place: TopicPartition, offset: i64, input: &Input) {
         self.inputs.appended(place, offset, input);
         if input.dead.is_none() {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quiz_schemas::events::{AnswersBody, LaneCounted, LaneCounts, ScoresRecord};
+use quiz_schemas::events::{AnswersBody, LaneCounted, LaneCounts, LaneStored, ScoresRecord};
 use quiz_schemas::{AnyEvent, LaneKey, Position, QuestionNo, Topic};
 use quiz_stream::{Delivery, GroupSpec, Output, Processor, Record, Rejected};
 
@@ -51,6 +51,8 @@ pub fn digest(before: i64, value: i64) -> i64 {
 pub struct Counting {
     /// Whether snapshots are written last; else a mutation.
     pub seals: bool,
+    /// Whether a close that the snapshot holds is announced again; else a mutation.
+    pub announces_again: bool,
 }
 
 fn report(lane: &Lane, question: QuestionNo, position: Position) -> AnyEvent {
@@ -64,6 +66,13 @@ fn report(lane: &Lane, question: QuestionNo, position: Position) -> AnyEvent {
     };
     let (game, number) = (lane.snapshot.lane.game, lane.snapshot.lane.lane);
     ScoresRecord { game, lane: number, question, position, counts, body: LaneCounted { closed: true }.into() }.into()
+}
+
+/// The store holds what the lane stands at.
+fn stored(lane: &Lane, question: QuestionNo, partition: i32) -> AnyEvent {
+    let position = Position { partition, offset: lane.snapshot.offset };
+    let AnyEvent::Scores(report) = report(lane, question, position) else { unreachable!("a report is of scores") };
+    ScoresRecord { body: LaneStored { stored: lane.snapshot.total, opened_offset: -1 }.into(), ..report }.into()
 }
 
 impl Processor for Counting {
@@ -98,6 +107,10 @@ impl Processor for Counting {
             let AnyEvent::Answers(event) = &record.event else { continue };
             let lane = state.lanes.get_mut(&event.lane_key()).expect("every lane of a batch was supplied");
             if record.offset <= lane.snapshot.offset {
+                // Its announcement may have died with whoever wrote the snapshot.
+                if let (AnswersBody::LaneClosed(closed), true) = (&event.body, self.announces_again) {
+                    output.announce.push(stored(lane, closed.question, record.partition));
+                }
                 continue;
             }
             let position = record.position();
@@ -128,6 +141,7 @@ impl Processor for Counting {
                 let report_at = output.produce.len();
                 output.produce.push(report(lane, closed.question, position));
                 output.write.push(Write::Snapshot { snapshot: lane.snapshot.clone(), report: Some(report_at) });
+                output.announce.push(stored(lane, closed.question, record.partition));
             }
         }
         // A lane that is not open changed by late answers; it is stored and forgotten.

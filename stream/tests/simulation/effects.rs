@@ -9,6 +9,7 @@ use crate::auditor::Auditor;
 use crate::broker::{Claim, Fate, MemberId, Refused};
 use crate::member::{Effect, Kind, Reading, Transaction};
 use crate::mutation::Mutation;
+use crate::points::Moment;
 use crate::store::{Store, Toy};
 use crate::workload::CODEC;
 use crate::world::World;
@@ -25,6 +26,9 @@ enum Luck {
 
 impl<P: Toy, A: Auditor> World<P, A> {
     fn luck(&mut self) -> Luck {
+        if self.halves {
+            return Luck::Half;
+        }
         if !self.rng.chance(self.fault_rate) {
             return Luck::Good;
         }
@@ -42,6 +46,7 @@ impl<P: Toy, A: Auditor> World<P, A> {
                 Some(Event::Appended { task: *task, positions: self.guess_positions(events) })
             }
             (Kind::Write { task, .. }, Mutation::AcksWriteEarly) => Some(Event::Wrote { task: *task }),
+            (Kind::Announce { task, .. }, Mutation::AcksAnnounceEarly) => Some(Event::Announced { task: *task }),
             _ => None,
         };
         if let Some(event) = early {
@@ -92,8 +97,17 @@ impl<P: Toy, A: Auditor> World<P, A> {
         }
         let Effect { member, silent, kind, .. } = self.effects.swap_remove(at);
         self.trace(|| format!("{member} silent={silent} runs {}", kind.describe()));
+        let operation = kind.operation();
+        if self.dies_at(member, Moment::Before, operation) {
+            return;
+        }
+        self.halves = self.is_next(member, Moment::Amid, operation);
         let event = match kind {
-            Kind::Append { task, events } => self.append(task, &events),
+            Kind::Append { task, events } => match self.append(&events) {
+                Some(positions) => Event::Appended { task, positions },
+                None => Event::AppendFailed { task },
+            },
+            Kind::Announce { task, events } => self.announce(task, &events),
             Kind::Dead { task, dead } => self.dead_letter(task, &dead),
             Kind::Write { task, writes } => self.write(task, &writes),
             Kind::Load { task, keys } => self.load(task, &keys),
@@ -102,10 +116,27 @@ impl<P: Toy, A: Auditor> World<P, A> {
             Kind::Restore { task, reading } => return self.restore(member, task, reading),
             Kind::Transact(transaction) => return self.transact(member, silent, transaction),
         };
+        self.halves = false;
+        if self.dies_at(member, Moment::Amid, operation) || self.dies_at(member, Moment::After, operation) {
+            return;
+        }
         self.answer(member, silent, event);
     }
 
-    fn append(&mut self, task: TaskId, events: &Arc<Vec<AnyEvent>>) -> Event<P> {
+    fn announce(&mut self, task: TaskId, events: &[AnyEvent]) -> Event<P> {
+        for event in events {
+            if let Err(what) = self.auditor.check_announce(&self.store, event) {
+                self.fail(what);
+            }
+        }
+        match self.append(events) {
+            Some(_) => Event::Announced { task },
+            None => Event::AnnounceFailed { task },
+        }
+    }
+
+    /// Where the records stand; none when that is not told.
+    fn append(&mut self, events: &[AnyEvent]) -> Option<Vec<Position>> {
         let luck = self.luck();
         let count = match luck {
             Luck::Good | Luck::DoneUnseen => events.len(),
@@ -120,13 +151,13 @@ impl<P: Toy, A: Auditor> World<P, A> {
             positions.push(Position { partition: place.1, offset: self.broker.end(place) - 1 });
         }
         if matches!(luck, Luck::Good) {
-            return Event::Appended { task, positions };
+            return Some(positions);
         }
         self.bite("append failed");
         if count > 0 {
             self.bite("append done, ack lost");
         }
-        Event::AppendFailed { task }
+        None
     }
 
     fn dead_letter(&mut self, task: TaskId, dead: &Arc<Vec<DeadRecord>>) -> Event<P> {

@@ -14,6 +14,7 @@ mod effects;
 mod faults;
 mod member;
 mod mutation;
+mod points;
 mod rng;
 mod store;
 mod workload;
@@ -48,8 +49,9 @@ fn counting(seed: u64, mutation: Mutation, bites: &mut Bites) -> Result<(), Stri
     broker.ignores_generation = mutation == Mutation::IgnoresGeneration;
     let workload = Workload::counting(&mut rng);
     let make: fn() -> Counting = match mutation {
-        Mutation::SealsNothing => || Counting { seals: false },
-        _ => || Counting { seals: true },
+        Mutation::SealsNothing => || Counting { seals: false, announces_again: true },
+        Mutation::AnnouncesOnce => || Counting { seals: true, announces_again: false },
+        _ => || Counting { seals: true, announces_again: true },
     };
     let mut world = World::new(rng, broker, workload, CountingAuditor::new(), make, mutation);
     let result = world.run();
@@ -196,6 +198,8 @@ macro_rules! mutants {
 mutants! {
     sees_appends_acked_early: counting, AcksAppendEarly;
     sees_writes_acked_early: counting, AcksWriteEarly;
+    sees_announcements_acked_early: counting, AcksAnnounceEarly;
+    sees_announcements_not_made_again: counting, AnnouncesOnce;
     sees_write_failures_swallowed: counting, SwallowsWriteFailure;
     sees_commits_beyond_the_point: counting, CommitsFetched;
     sees_dead_letters_skipped: counting, SkipsDeadLetters;

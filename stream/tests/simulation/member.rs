@@ -67,6 +67,7 @@ pub struct Effect<P: Toy> {
 
 pub enum Kind<P: Toy> {
     Append { task: TaskId, events: Arc<Vec<AnyEvent>> },
+    Announce { task: TaskId, events: Arc<Vec<AnyEvent>> },
     Dead { task: TaskId, dead: Arc<Vec<DeadRecord>> },
     Write { task: TaskId, writes: Arc<Vec<P::Write>> },
     Load { task: TaskId, keys: Vec<P::Key> },
@@ -100,7 +101,8 @@ impl<P: Toy> Kind<P> {
     pub fn slot(&self) -> Option<(&'static str, i32)> {
         match self {
             Kind::Append { task, .. } => Some(("append", task.partition)),
-            Kind::Write { task, .. } => Some(("write", task.partition)),
+            // What the store holds is told before the next write starts.
+            Kind::Write { task, .. } | Kind::Announce { task, .. } => Some(("write", task.partition)),
             Kind::Load { task, .. } => Some(("load", task.partition)),
             Kind::Commit { .. } => Some(("commit", 0)),
             Kind::Transact(_) => Some(("transaction", 0)),
@@ -112,6 +114,7 @@ impl<P: Toy> Kind<P> {
     pub fn describe(&self) -> String {
         match self {
             Kind::Append { task, events } => format!("append {task:?} of {}", events.len()),
+            Kind::Announce { task, events } => format!("announce {task:?} of {}", events.len()),
             Kind::Dead { task, dead } => format!("dead letters {task:?} of {}", dead.len()),
             Kind::Write { task, writes } => format!("write {task:?} of {}", writes.len()),
             Kind::Load { task, keys } => format!("load {task:?} {keys:?}"),
@@ -124,7 +127,10 @@ impl<P: Toy> Kind<P> {
 
     pub fn incarnation(&self) -> u64 {
         match self {
-            Kind::Append { task, .. } | Kind::Write { task, .. } | Kind::Load { task, .. } => task.incarnation,
+            Kind::Append { task, .. }
+            | Kind::Announce { task, .. }
+            | Kind::Write { task, .. }
+            | Kind::Load { task, .. } => task.incarnation,
             _ => 0,
         }
     }

@@ -7,6 +7,10 @@ pub enum Mutation {
     AcksAppendEarly,
     /// Writes count as made before they are: I6, second half.
     AcksWriteEarly,
+    /// Announcements count as acknowledged before they are made: I6, last half.
+    AcksAnnounceEarly,
+    /// A successor does not announce again what its snapshot says was stored.
+    AnnouncesOnce,
     /// A failed write counts as made.
     SwallowsWriteFailure,
     /// Commits what was fetched, not what a successor must read: the finished prefix, the commit point.

@@ -9,6 +9,7 @@ use crate::auditor::Auditor;
 use crate::broker::{Broker, Claim, MemberId, Told};
 use crate::member::{Effect, Kind, Member, Transaction};
 use crate::mutation::Mutation;
+use crate::points::Death;
 use crate::rng::Rng;
 use crate::store::{Store, Toy};
 use crate::workload::{CODEC, Workload};
@@ -43,6 +44,10 @@ pub struct World<P: Toy, A: Auditor> {
     /// Crashed members that the group has not noticed yet.
     pub departed: Vec<MemberId>,
     pub failure: Option<String>,
+    /// Where a member is to die.
+    pub dies: Option<Death>,
+    /// The operation in hand is to be done by half.
+    pub halves: bool,
     traces: bool,
 }
 
@@ -72,6 +77,8 @@ impl<P: Toy, A: Auditor> World<P, A> {
             instances: 0,
             departed: Vec::new(),
             failure: None,
+            dies: None,
+            halves: false,
             traces: std::env::var_os("QUIZ_SIM_TRACE").is_some(),
         };
         world.instances = 1 + world.rng.below(3);
@@ -301,6 +308,7 @@ impl<P: Toy, A: Auditor> World<P, A> {
                 Action::Restore { task } => Kind::Restore { task, reading: None },
                 Action::Load { task, keys } => Kind::Load { task, keys },
                 Action::Append { task, events } => Kind::Append { task, events },
+                Action::Announce { task, events } => Kind::Announce { task, events },
                 Action::DeadLetter { task, dead } => Kind::Dead { task, dead },
                 Action::Write { task, writes } => Kind::Write { task, writes },
                 Action::Resolve(schema) => Kind::Resolve(schema),

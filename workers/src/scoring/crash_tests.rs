@@ -115,6 +115,8 @@ struct Left {
     /// Of the lanes without an open question.
     snapshots: BTreeMap<LaneKey, LaneSnapshot>,
     dead: BTreeSet<i64>,
+    /// The last question of each lane that is announced to be stored.
+    announced: BTreeMap<LaneKey, QuestionNo>,
 }
 
 fn expected(log: &[Record]) -> Left {
@@ -142,6 +144,7 @@ fn expected(log: &[Record]) -> Left {
                 left.answers.insert((key, answer.question, answer.player), doc);
             }
             (LaneEffect::Closed(scored), _) => {
+                left.announced.insert(key, scored.question);
                 left.reports.insert((key, scored.question), scored.report);
             }
             (LaneEffect::Refused(_), _) => {
@@ -165,6 +168,7 @@ struct Run<'a> {
     lanes_max: usize,
     store: Arc<FakeStore>,
     appended: Vec<ScoresRecord>,
+    announced: BTreeMap<LaneKey, QuestionNo>,
     dead: BTreeSet<i64>,
     committed: i64,
 }
@@ -220,13 +224,25 @@ impl Run<'_> {
         if wrote.is_err() || !matches!(fate, Fate::Lives) {
             return false;
         }
+        output.announce.iter().for_each(|event| self.announce(event));
         assert!(point <= next);
         self.committed = self.committed.max(point);
         true
     }
 
+    fn announce(&mut self, event: &AnyEvent) {
+        let AnyEvent::Scores(ScoresRecord { game, lane, question, body: ScoresBody::LaneStored(told), .. }) = event else {
+            panic!("scoring does not announce {event:?}")
+        };
+        let key = LaneKey { game: *game, lane: *lane };
+        let stored = self.store.kept().answers.keys().filter(|(of, no, _)| (of, no) == (&key, question)).count();
+        assert_eq!(stored as i64, told.stored, "what is announced is in the store");
+        let last = self.announced.entry(key).or_insert(*question);
+        *last = (*last).max(*question);
+    }
+
     fn left(self) -> Left {
-        let mut left = Left { dead: self.dead, ..Left::default() };
+        let mut left = Left { dead: self.dead, announced: self.announced, ..Left::default() };
         let mut newest: BTreeMap<(LaneKey, QuestionNo), Position> = BTreeMap::new();
         for scores in self.appended {
             let at = (LaneKey { game: scores.game, lane: scores.lane }, scores.question);
@@ -269,6 +285,7 @@ proptest! {
             lanes_max,
             store: Arc::default(),
             appended: Vec::new(),
+            announced: BTreeMap::new(),
             dead: BTreeSet::new(),
             committed: 0,
         };

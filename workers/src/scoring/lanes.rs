@@ -39,6 +39,8 @@ pub(super) struct LaneSlot {
     pub(super) offset: i64,
     /// Where the open question's marker stands.
     pub(super) opened_at: Option<i64>,
+    /// Where the last open marker stands that was read, skipped ones included.
+    pub(super) marker: Option<i64>,
     /// Whether the lane has changed, without an open question, since its last snapshot.
     pub(super) unsaved: bool,
     /// Whether the open question's counts have changed since they were last told.
@@ -59,6 +61,7 @@ impl LaneSlot {
             lane,
             offset,
             opened_at: None,
+            marker: None,
             unsaved: false,
             open_unreported: false,
             closed_unreported: false,
