@@ -22,6 +22,7 @@ from collections import Counter, defaultdict
 
 import applied
 import dump
+import fair
 import stalls
 from world import Clients, Topics
 
@@ -181,6 +182,8 @@ def judge(lines, records, stored):
         **{kind: findings.counts[kind] for kind in KINDS},
         "late": findings.counts["late"],
         "games": len(clients.games),
+        "joined": clients.count("joined"),
+        "questions": max((line.get("questions", 0) for line in clients.games.values()), default=0),
         "sent": len(clients.sent),
         "acked": len(clients.acked),
         "refused": len(clients.refused),
@@ -194,6 +197,8 @@ def judge(lines, records, stored):
         "reconnected": clients.count("reconnected"),
         "undecodable": undecodable,
         **stalls.measure(clients),
+        **fair.measure(clients, stored),
+        "edge_clocks_apart_s": fair.edge_clocks_apart_s(topics),
         "details": findings.details,
     }
 

@@ -261,6 +261,18 @@ class PlantedFaults(unittest.TestCase):
         self.world.lines[place] = {**back, "recovered": True}
         self.found(gap=1)
 
+    def test_time_credit_is_measured(self):
+        for line in self.world.lines:
+            line["mono_us"] = 0
+            if line["event"] == "sent":
+                line["mono_us"] = (PLAYERS.index(line["player"]) + 1) * 1_000_000
+        verdict = self.world.verdict()
+        self.assertEqual((verdict["credit_lost_ms"], verdict["credit_gained_ms"]), (0.0, 0.0))
+        self.world.stored[0]["elapsed_us"] += 250_000
+        self.world.stored[1]["elapsed_us"] -= 125_000
+        verdict = self.world.verdict()
+        self.assertEqual((verdict["credit_lost_ms"], verdict["credit_gained_ms"]), (250.0, 125.0))
+
     def test_waits_are_measured(self):
         self.assertEqual(self.world.verdict()["unavailable_s"], 0.0)
         for line in self.world.lines:

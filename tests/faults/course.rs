@@ -1,7 +1,8 @@
 //! The course of a test: a fleet, players, a fault at its moment, the end, the verdict.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use crate::fleet::{Cluster, Fleet};
 use crate::judge::{Verdict, target};
@@ -21,6 +22,36 @@ pub struct Course {
     pub load: Load,
     // Tests of one stack take turns, under any test runner.
     _turn: File,
+}
+
+/// A test whose players are still to come.
+pub struct Prepared {
+    fault: &'static str,
+    plan: Plan,
+    folder: PathBuf,
+    /// The processes.
+    pub fleet: Fleet,
+    turn: File,
+}
+
+impl Prepared {
+    /// Where its logs go.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts the players against all edges.
+    pub fn begin(self) -> Course {
+        let edges = self.fleet.edges();
+        self.begin_at(&edges)
+    }
+
+    /// Starts the players against these addresses.
+    pub fn begin_at(self, edges: &[SocketAddr]) -> Course {
+        let Self { fault, plan, folder, fleet, turn } = self;
+        let load = Load::start(&folder, edges, plan.clone());
+        Course { fault, seed: plan.seed, folder, fleet, load, _turn: turn }
+    }
 }
 
 /// A folder of a test for its logs and dumps, emptied.
@@ -46,13 +77,18 @@ impl Course {
 
     /// Like [`Course::start`], with settings that all processes get.
     pub async fn with(fault: &'static str, cluster: Cluster, plan: Plan, set: impl FnOnce(&mut Fleet)) -> Self {
+        Self::prepared(fault, cluster, plan, set).await.begin()
+    }
+
+    /// Starts the cluster only.
+    pub async fn prepared(fault: &'static str, cluster: Cluster, plan: Plan, set: impl FnOnce(&mut Fleet)) -> Prepared {
+        let plan = plan.sized();
         let turn = tokio::task::spawn_blocking(turn).await.expect("it does not panic");
         let folder = folder(fault);
         let mut fleet = Fleet::new(&folder);
         set(&mut fleet);
         fleet.start(cluster).await;
-        let load = Load::start(&folder, &fleet.edges(), plan.clone());
-        Self { fault, seed: plan.seed, folder, fleet, load, _turn: turn }
+        Prepared { fault, plan, folder, fleet, turn }
     }
 
     /// Waits for the end of the games, stops the processes, judges, tells the line. The players must
@@ -71,6 +107,19 @@ impl Course {
 }
 
 impl Verdict {
+    /// Every player could answer every question in time, and got its receipt for it.
+    pub fn everybody_answered(&self) {
+        let all = self.number("joined") * self.number("questions");
+        let (sent, acked, late) = (self.number("sent"), self.number("acked"), self.number("late"));
+        assert_eq!((sent, acked, late), (all, all, 0.0), "answers that were sent, acknowledged, and late");
+    }
+
+    /// At least half of the players lost their socket and came back.
+    pub fn half_came_back(&self) {
+        let (joined, back) = (self.number("joined"), self.number("reconnected"));
+        assert!(back >= joined / 2.0, "{back} of {joined} players came back");
+    }
+
     /// The run went on soon enough after its fault.
     pub fn went_on(&self) {
         let waited = self.number("unavailable_s");

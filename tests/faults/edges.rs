@@ -9,6 +9,10 @@ use crate::fleet::Cluster;
 use crate::load::Plan;
 use crate::stack::Paused;
 
+/// The most that an answer may be charged beyond what its player took, ms: what the edge that died had
+/// not yet vouched for, and the way there and back on a loaded machine. Credit is lost by nothing else.
+const CREDIT_LOST_MS_MAX: f64 = 1_500.0;
+
 /// F01. Goal: an edge that is killed takes no acknowledged answer with it, and its players go on at
 /// another one with the time they had. Method: SIGKILL one of two edges when half of the answers of a
 /// question are acknowledged. Control: its players lost their sockets and came back.
@@ -16,17 +20,17 @@ use crate::stack::Paused;
 async fn f01_an_edge_is_killed() {
     let mut course = Course::start("F01", Cluster::default(), Plan::default()).await;
     course.load.half_acked(2).await;
-    let victim = course.fleet.listens("edge-1");
     course.fleet.kill("edge-1").await;
     let verdict = course
         .end(|verdict| {
-            format!("reconnected={} reconnect_p99_ms={}", verdict.number("reconnected"), verdict.number("reconnect_p99_ms"))
+            let figures = ["reconnected", "reconnect_p99_ms", "credit_lost_ms"];
+            figures.map(|name| format!("{name}={}", verdict.number(name))).join(" ")
         })
         .await;
-    assert!(verdict.number("reconnected") >= 200.0, "half of the players were at {victim}");
+    verdict.half_came_back();
+    verdict.everybody_answered();
     assert!(verdict.number("reconnect_p99_ms") <= 3_000.0, "they come back within 3 s");
-    assert_eq!(verdict.number("late"), 0.0, "no answer lost its time credit");
-    assert_eq!(verdict.number("acked"), verdict.number("sent"), "every answer got its receipt");
+    assert!(verdict.number("credit_lost_ms") <= CREDIT_LOST_MS_MAX, "no answer lost its time credit");
     verdict.went_on();
 }
 
@@ -40,13 +44,15 @@ async fn f02_an_edge_sleeps_and_wakes() {
     let asleep = course.fleet.listens("edge-1");
     let began = Instant::now();
     let paused = Paused::process(course.fleet.pid("edge-1"));
-    course.load.until("all have moved", |seen| seen.at(asleep, "closed_socket") >= 200).await;
+    let half = u64::from(course.load.plan().players) / 2;
+    course.load.until("all have moved", |seen| seen.at(asleep, "closed_socket") >= half).await;
     let moved = began.elapsed();
     sleep(Duration::from_secs(20).saturating_sub(began.elapsed())).await;
     drop(paused);
     let verdict = course.end(|verdict| format!("moved_s={:.1} stale={}", moved.as_secs_f64(), verdict.number("stale"))).await;
     assert!(moved <= Duration::from_secs(15), "the players moved after {moved:?}");
-    assert!(verdict.number("reconnected") >= 200.0, "they moved");
+    verdict.half_came_back();
+    verdict.everybody_answered();
 }
 
 /// F03. Goal: a deploy loses nothing and nobody is thrown out in a crowd. Method: SIGTERM one of two
@@ -63,8 +69,7 @@ async fn f03_an_edge_drains() {
         .await;
     assert!(status.success(), "it ended with {status}");
     assert!(took <= Duration::from_secs(10), "it took {took:?}");
-    assert!(verdict.number("reconnected") >= 200.0, "its players went elsewhere");
-    assert_eq!(verdict.number("acked"), verdict.number("sent"), "every answer got its receipt");
-    assert_eq!(verdict.number("late"), 0.0, "no answer lost its time credit");
+    verdict.half_came_back();
+    verdict.everybody_answered();
     verdict.went_on();
 }

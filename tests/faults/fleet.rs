@@ -133,6 +133,11 @@ impl Fleet {
         self.roles.values().filter_map(|role| role.listens).collect()
     }
 
+    /// Where players connect, and the admin port of the same edge.
+    pub fn edges_with_admin(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        self.roles.values().filter_map(|role| Some((role.listens?, role.admin))).collect()
+    }
+
     /// Where an edge listens.
     pub fn listens(&self, name: &str) -> SocketAddr {
         self.of(name).listens.expect("it is an edge")

@@ -81,7 +81,5 @@ fn python() -> PathBuf {
 
 /// The target folder of this build.
 pub fn target() -> PathBuf {
-    // The test binary is in TARGET/PROFILE/deps.
-    let own = std::env::current_exe().expect("a path");
-    own.ancestors().nth(3).expect("it is three folders deep").to_path_buf()
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder").to_path_buf()
 }

@@ -50,6 +50,25 @@ impl Default for Plan {
     }
 }
 
+/// How big a run is: the factor on players, from `QUIZSTREAM_FAULTS_PROFILE` (S, M or L), and the seed.
+fn profile() -> (u32, u64) {
+    let factor = match std::env::var("QUIZSTREAM_FAULTS_PROFILE").as_deref() {
+        Ok("M" | "L") => 5,
+        Ok("S") | Err(_) => 1,
+        Ok(other) => panic!("there is no profile {other}: S, M and L are"),
+    };
+    let seed = std::env::var("QUIZSTREAM_FAULTS_SEED").ok().map_or(1, |seed| seed.parse().expect("a seed is a number"));
+    (factor, seed)
+}
+
+impl Plan {
+    /// The plan in the size and with the seed that the environment asks for.
+    pub fn sized(self) -> Self {
+        let (factor, seed) = profile();
+        Self { players: self.players * factor, seed, ..self }
+    }
+}
+
 /// What the log has said so far.
 #[derive(Clone, Default, Debug)]
 pub struct Progress {
@@ -114,10 +133,12 @@ impl Load {
             ("--games", u64::from(plan.games)),
             ("--questions", u64::from(plan.questions)),
             ("--limit-ms", u64::from(plan.limit_ms)),
-            ("--connect-rate", 400),
             ("--timeout-s", RUN_WAIT.as_secs() - 10),
         ] {
             command.args([name, &value.to_string()]);
+        }
+        if !plan.more.iter().any(|more| more == "--connect-rate") {
+            command.args(["--connect-rate", "400"]);
         }
         command.arg("--log").arg(folder).args(&plan.more);
         let errors = File::create(folder.join("load.log")).expect("a log file");
@@ -156,6 +177,22 @@ impl Load {
         }
     }
 
+    /// What is played.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Waits until all players have their receipt for a question.
+    pub async fn all_acked(&mut self, question: i64) {
+        self.acked(question, 1.0).await;
+    }
+
+    /// Waits until a share of all players have their receipt for a question.
+    pub async fn acked(&mut self, question: i64, share: f64) {
+        let enough = (f64::from(self.plan.players) * share) as u64;
+        self.until("receipts", |progress| progress.of("acked", question) >= enough).await;
+    }
+
     /// The PIN of the first game.
     pub fn pin(&mut self) -> String {
         self.progress().pin.clone().expect("a game was created")
@@ -163,18 +200,22 @@ impl Load {
 
     /// Waits until half of all players have their receipt for a question.
     pub async fn half_acked(&mut self, question: i64) {
-        let half = u64::from(self.plan.players) / 2;
-        self.until("half of the receipts", |progress| progress.of("acked", question) >= half).await;
+        self.acked(question, 0.5).await;
     }
 
     /// Waits until the games are over: whether all players heard the end, and the last line.
-    pub async fn end(mut self) -> (bool, Value) {
+    pub async fn end(self) -> (bool, Value) {
+        let (heard, mut lines) = self.end_with_lines().await;
+        (heard, lines.pop().unwrap_or(Value::Null))
+    }
+
+    /// Like [`Load::end`], with the lines of all phases.
+    pub async fn end_with_lines(mut self) -> (bool, Vec<Value>) {
         let mut text = String::new();
         let mut stdout = self.child.stdout.take().expect("it has an output");
         let read = timeout(RUN_WAIT, stdout.read_to_string(&mut text)).await;
         read.expect("the run ends in time").expect("UTF-8");
         let status = self.child.wait().await.expect("it is ours");
-        let last = text.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or(Value::Null);
-        (status.success(), last)
+        (status.success(), text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 }

@@ -9,6 +9,7 @@
 //! Without the servers these tests fail: `scripts/test` and `scripts/faults` start them.
 
 mod broker;
+mod clocks;
 mod course;
 mod edges;
 mod fleet;
@@ -19,6 +20,7 @@ mod proxy;
 mod raw;
 mod sockets;
 mod stack;
+mod storms;
 mod workers;
 
 /// The checker finds each kind of fault when it is planted, and none where there is none.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::course::Course;
 use crate::fleet::Cluster;
 use crate::load::Plan;
-use crate::stack::{Paused, stack, stack_ports};
+use crate::stack::{Down, Paused, stack, stack_ports};
 
 /// How long a set may take to have a primary again.
 const ELECTION_WAIT: Duration = Duration::from_secs(30);
@@ -153,33 +153,58 @@ async fn f25_the_store_is_slow() {
     verdict.went_on();
 }
 
-fn pause(set: &str) -> Vec<Paused> {
+fn names_of(set: &str) -> Vec<&'static str> {
     let names = stack_ports().into_iter().map(|(name, _)| name);
-    names.filter(|name| name.starts_with(&format!("mongo-{set}-"))).map(|name| Paused::server(&name)).collect()
+    names.filter(|name| name.starts_with(&format!("mongo-{set}-"))).map(|name| &*name.leak()).collect()
 }
 
-/// F25 and F26. Goal: while one of two shards does not answer for 20 s, its games wait and the others
-/// go on; no worker leaves its group; all is well within 10 s after. Method: SIGSTOP all members of
-/// shard b. Control: some games had no board meanwhile.
+/// F25. Goal: a shard that does not answer for 20 s makes workers wait and not leave their group, and
+/// receipts do not wait at all; all is well within 10 s after. Method: SIGSTOP all members of shard b.
+/// Control: games waited.
 #[tokio::test(flavor = "multi_thread")]
-async fn f26_a_shard_sleeps() {
-    let plan = Plan { players: 240, games: 12, questions: 12, think_ms: "100..1500", limit_ms: 30_000, ..Plan::default() };
-    let mut course = Course::start("F26", WORKERS, plan).await;
+async fn f25_a_shard_sleeps() {
+    let plan = Plan { questions: 5, limit_ms: 30_000, ..Plan::default() };
+    let mut course = Course::start("F25-stop", WORKERS, plan).await;
     course.load.half_acked(1).await;
-    let before = course.load.progress().all("board-of-host");
     let began = Instant::now();
-    let paused = pause("b");
+    let paused: Vec<Paused> = names_of("b").into_iter().map(Paused::server).collect();
     sleep(Duration::from_secs(20)).await;
-    let boards = course.load.progress().all("board-of-host") - before;
     drop(paused);
     let asleep_s = began.elapsed().as_secs_f64();
     nobody_was_evicted(&mut course).await;
-    let verdict = course.end(|_| format!("asleep_s={asleep_s:.1} boards_meanwhile={boards}")).await;
+    let verdict = course.end(|_| format!("asleep_s={asleep_s:.1}")).await;
+    let waited = verdict.number("unavailable_s");
+    assert!(waited > 5.0, "no game waited for the shard: {waited} s");
+    assert!(waited <= asleep_s + 10.0, "good again {:.1} s after the shard was", waited - asleep_s);
+    verdict.everybody_answered();
+}
+
+/// F26. Goal: while one of two shards is down, only games that have something on it wait. Method: SIGKILL
+/// all members of shard b, and start them again 15 s later. Control: some games waited.
+#[tokio::test(flavor = "multi_thread")]
+async fn f26_a_shard_is_down() {
+    let plan = Plan { players: 120, games: 24, questions: 14, think_ms: "100..1500", limit_ms: 40_000, ..Plan::default() };
+    let mut course = Course::start("F26", WORKERS, plan).await;
+    course.load.half_acked(1).await;
+    let names = names_of("b");
+    let began = Instant::now();
+    let killed = names.clone();
+    let down = tokio::task::spawn_blocking(move || killed.into_iter().map(Down::killed).collect::<Vec<_>>());
+    let down = down.await.expect("no panic");
+    let before = course.load.progress().all("board-of-host");
+    sleep(Duration::from_secs(15)).await;
+    let boards = course.load.progress().all("board-of-host") - before;
+    tokio::task::spawn_blocking(move || drop(down)).await.expect("no panic");
+    let down_s = began.elapsed().as_secs_f64();
+    primary("b").await;
+    let elected_s = began.elapsed().as_secs_f64();
+    nobody_was_evicted(&mut course).await;
+    let verdict = course.end(|_| format!("down_s={down_s:.1} elected_s={elected_s:.1} boards_meanwhile={boards}")).await;
     let waited = verdict.number("unavailable_s");
     assert!(waited > 5.0, "no game waited for the shard: {waited} s");
     assert!(boards >= 12, "games of the other shard went on: {boards} boards");
-    assert!(waited <= asleep_s + 10.0, "good again {:.1} s after the shard was", waited - asleep_s);
-    assert_eq!(verdict.number("late"), 0.0, "receipts do not wait for the store");
+    assert!(waited <= elected_s + 10.0, "good again {:.1} s after the shard was", waited - elected_s);
+    verdict.everybody_answered();
 }
 
 /// F24. Goal: a primary that dies with writes that no other member has takes no answer with it. Method:
@@ -228,11 +253,11 @@ async fn f27_redis_is_gone() {
     let clients = std::process::Command::new("redis-cli").args(["-p", &port.to_string(), "client", "list"]).output();
     let clients = String::from_utf8(clients.expect("redis-cli runs").stdout).expect("UTF-8");
     let connected = clients.lines().filter(|line| line.contains("id=")).count();
-    let down = tokio::task::spawn_blocking(|| crate::stack::Down::killed("redis")).await.expect("no panic");
+    let down = tokio::task::spawn_blocking(|| Down::killed("redis")).await.expect("no panic");
     course.load.half_acked(2).await;
     tokio::task::spawn_blocking(move || drop(down)).await.expect("no panic");
     let verdict = course.end(|_| format!("connections={connected}")).await;
     assert_eq!(connected, 1, "only redis-cli is connected: {clients}");
-    assert_eq!(verdict.number("acked"), 600.0, "everybody had a receipt for everything");
+    verdict.everybody_answered();
     verdict.went_on();
 }

@@ -116,7 +116,8 @@ impl Table {
         let text = |name: &str| created[name].as_str().unwrap_or_else(|| panic!("{created}")).to_string();
         let mut host = Raw::open(edge).await;
         host.send(json!({ "type": "host", "token": text("host_token") })).await;
-        host.next(&["hosting"]).await;
+        let hosting = host.next(&["hosting", "error"]).await;
+        assert_eq!(hosting["type"], "hosting", "{hosting}");
         Self { game: text("game"), pin: text("pin"), host }
     }
 

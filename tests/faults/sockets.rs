@@ -128,7 +128,9 @@ async fn five_times(
 #[tokio::test(flavor = "multi_thread")]
 async fn f28_clients_that_do_not_read() {
     const SLOW: usize = 100;
-    let plan = Plan { games: 4, questions: 8, ..Plan::default() };
+    // Room for those who do not read.
+    let more = vec!["--capacity".into(), "1000".into()];
+    let plan = Plan { games: 4, questions: 8, more, ..Plan::default() };
     let mut course = Course::start("F28", Cluster { edges: 1, ..Cluster::default() }, plan).await;
     let edge = course.fleet.edges()[0];
     course.load.half_acked(0).await;
