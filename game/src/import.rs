@@ -36,6 +36,9 @@ pub const QUESTIONS_READ_MAX: usize = 10_000;
 pub const PROBLEMS_MAX: usize = 10_000;
 /// How deep a YAML or JSON text may nest. Our format needs 4.
 pub const DEPTH_MAX: usize = 16;
+/// The most values and keys of a YAML or JSON text; a question has about 14. Without the bound a text of
+/// two million zeros would become a tree that is a hundred times larger.
+pub const VALUES_MAX: usize = 100_000;
 /// Time to answer when the text gives none, ms.
 pub const LIMIT_MS_DEFAULT: i32 = 20_000;
 /// Points when the text gives none.

@@ -2,7 +2,9 @@
 //! right code, cheaply, and nobody else notices. One module a fault; each prints a line with its seed and
 //! its figures, and has a control that shows that its check can fail. `scripts/test` starts the servers.
 
+mod bombs;
 mod frames;
+mod imports;
 mod injection;
 mod origins;
 mod raw;

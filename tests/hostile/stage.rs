@@ -11,7 +11,6 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 const START_WAIT: Duration = Duration::from_secs(60);
@@ -118,23 +117,9 @@ impl Role {
         self.said().iter().filter(|line| line.contains(word)).count()
     }
 
-    /// What it holds in memory, KiB.
-    pub fn rss_kib(&self) -> u64 {
-        rss_kib(self.pid).expect("it runs")
-    }
-
     /// Starts to watch how much memory it holds.
     pub fn watch(&self) -> Watch {
-        let before_kib = self.rss_kib();
-        let peak_kib = Arc::new(Mutex::new(before_kib));
-        let (pid, peak) = (self.pid, Arc::clone(&peak_kib));
-        let task = tokio::spawn(async move {
-            while let Some(kib) = rss_kib(pid) {
-                raise(&peak, kib);
-                sleep(LOOK).await;
-            }
-        });
-        Watch { before_kib, peak_kib, task }
+        Watch::of(self.pid)
     }
 
     async fn stop(mut self) {
@@ -156,29 +141,29 @@ fn keep(output: impl AsyncRead + Unpin + Send + 'static, said: &Arc<Mutex<Vec<St
     });
 }
 
-fn rss_kib(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
+fn memory_kib(pid: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("Linux tells");
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
 }
 
-fn raise(peak: &Mutex<u64>, kib: u64) {
-    let mut peak = peak.lock().expect("nobody panics with it");
-    *peak = (*peak).max(kib);
-}
-
-/// How much memory a process holds while it is watched.
+/// How much memory a process holds at its most, from now on.
 pub struct Watch {
+    pid: u32,
     before_kib: u64,
-    peak_kib: Arc<Mutex<u64>>,
-    task: JoinHandle<()>,
 }
 
 impl Watch {
+    /// Starts to watch a process of this user.
+    pub fn of(pid: u32) -> Self {
+        // Sets the peak that the kernel keeps back to what is held now.
+        std::fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the process is ours");
+        Self { pid, before_kib: memory_kib(pid, "VmRSS:") }
+    }
+
     /// By how much the memory grew at its most, KiB.
     pub fn grown_kib(self) -> u64 {
-        self.task.abort();
-        let peak = *self.peak_kib.lock().expect("nobody panics with it");
-        peak.saturating_sub(self.before_kib)
+        memory_kib(self.pid, "VmHWM:").saturating_sub(self.before_kib)
     }
 }
 

@@ -16,6 +16,9 @@ use text::{Ch, Markup};
 /// Why a question is not imported, and on which line.
 type Bad = (usize, String);
 
+/// The most characters of one question, answers and feedback included.
+const BLOCK_CHARS_MAX: usize = 64 * 1024;
+
 fn bad<T>(line: usize, reason: impl Into<String>) -> Result<T, Bad> {
     Err((line, reason.into()))
 }
@@ -28,7 +31,10 @@ pub(super) fn read(text: &str, collector: &mut Collector) {
             continue;
         }
         if !trimmed.is_empty() {
-            text::push_line(&mut block, line, at + 1);
+            // One character more says that it is too long; the rest of it is not kept.
+            if block.len() <= BLOCK_CHARS_MAX {
+                text::push_line(&mut block, line, at + 1, BLOCK_CHARS_MAX + 1);
+            }
             continue;
         }
         if !read_block(&block, collector) {
@@ -46,6 +52,10 @@ fn read_block(block: &[Ch], collector: &mut Collector) -> bool {
     let mark = Mark { line: first.line, column: None };
     if !collector.begin(mark) {
         return false;
+    }
+    if block.len() > BLOCK_CHARS_MAX {
+        collector.problem(mark, format!("the question has more than {BLOCK_CHARS_MAX} characters"));
+        return true;
     }
     match question(text::trim(block)) {
         Ok(question) => collector.question(mark, question),

@@ -120,13 +120,11 @@ fn value(reader: &mut Reader<'_>, builder: &mut Builder, inside: &mut Vec<Inside
             }
             Some('"') => {
                 let text = string(reader)?;
-                builder.scalar(mark, text, true);
-                return Ok(());
+                return builder.scalar(mark, text, true).map_err(|reason| (mark, reason));
             }
             _ => {
                 let word = word(reader)?;
-                builder.scalar(mark, word, false);
-                return Ok(());
+                return builder.scalar(mark, word, false).map_err(|reason| (mark, reason));
             }
         }
     }
@@ -138,7 +136,7 @@ fn key(reader: &mut Reader<'_>, builder: &mut Builder) -> Result<(), Bad> {
     }
     let mark = reader.mark();
     let text = string(reader)?;
-    builder.scalar(mark, text, true);
+    builder.scalar(mark, text, true).map_err(|reason| (mark, reason))?;
     if reader.peek_solid() != Some(':') {
         return reader.unexpected("a colon");
     }

@@ -1,6 +1,6 @@
 //! A YAML or JSON text as a tree in which every node knows its place.
 
-use super::{DEPTH_MAX, Mark};
+use super::{DEPTH_MAX, Mark, VALUES_MAX};
 
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Node {
@@ -43,8 +43,15 @@ enum Frame {
 impl Frame {
     fn close(self) -> Node {
         match self {
-            Frame::List(mark, items) => Node { mark, value: Value::List(items) },
-            Frame::Map(mark, pairs, _) => Node { mark, value: Value::Map(pairs) },
+            // Small lists must not keep the room that they were given to grow.
+            Frame::List(mark, mut items) => {
+                items.shrink_to_fit();
+                Node { mark, value: Value::List(items) }
+            }
+            Frame::Map(mark, mut pairs, _) => {
+                pairs.shrink_to_fit();
+                Node { mark, value: Value::Map(pairs) }
+            }
         }
     }
 }
@@ -54,9 +61,19 @@ impl Frame {
 pub(super) struct Builder {
     stack: Vec<Frame>,
     root: Option<Node>,
+    values: usize,
 }
 
 impl Builder {
+    /// Counts a value or a key.
+    fn count(&mut self) -> Result<(), String> {
+        self.values += 1;
+        if self.values > VALUES_MAX {
+            return Err(format!("the text has more than {VALUES_MAX} values: split it"));
+        }
+        Ok(())
+    }
+
     pub(super) fn open_list(&mut self, mark: Mark) -> Result<(), String> {
         self.open(Frame::List(mark, Vec::new()))
     }
@@ -72,6 +89,7 @@ impl Builder {
         if self.awaits_key() {
             return Err("a key must be a text".to_owned());
         }
+        self.count()?;
         self.stack.push(frame);
         Ok(())
     }
@@ -91,18 +109,21 @@ impl Builder {
         }
     }
 
-    pub(super) fn scalar(&mut self, mark: Mark, text: String, quoted: bool) {
+    pub(super) fn scalar(&mut self, mark: Mark, text: String, quoted: bool) -> Result<(), String> {
+        self.count()?;
         if let Some(Frame::Map(_, _, key @ None)) = self.stack.last_mut() {
             *key = Some(Key { mark, text });
-            return;
+            return Ok(());
         }
         self.add(Node { mark, value: Value::Scalar { text, quoted } });
+        Ok(())
     }
 
     pub(super) fn alias(&mut self, mark: Mark) -> Result<(), String> {
         if self.awaits_key() {
             return Err("a key must be a text".to_owned());
         }
+        self.count()?;
         self.add(Node { mark, value: Value::Alias });
         Ok(())
     }

@@ -9,6 +9,9 @@ const SUGGESTED_CHARS_MAX: usize = 32;
 /// How many letters a misspelling may be away.
 const MISSPELT_MAX: usize = 2;
 
+/// How many wrong keys of one map are told.
+const WRONG_KEYS_MAX: usize = 50;
+
 /// Words that other formats use for ours.
 const OTHER_WORDS: [(&str, &str); 14] = [
     ("question", "prompt"),
@@ -38,6 +41,10 @@ impl<'a> Fields<'a> {
     pub(super) fn new(mark: Mark, pairs: &'a [(Key, Node)], known: &[&str]) -> Self {
         let mut fields = Self { mark, fields: Vec::new(), wrong: Vec::new() };
         for (key, node) in pairs {
+            if fields.wrong.len() == WRONG_KEYS_MAX {
+                fields.wrong(key.mark, "this and the following keys are not looked at".to_owned());
+                break;
+            }
             if !known.contains(&key.text.as_str()) {
                 let guess = suggestion(&key.text, known);
                 fields.wrong(key.mark, format!("the key {:?} is not known{guess}", key.text));

@@ -20,9 +20,13 @@ pub(super) enum Markup {
     Html,
 }
 
-pub(super) fn push_line(block: &mut Vec<Ch>, text: &str, line: usize) {
+/// Adds a line to a block, which takes at most `chars_max` characters.
+pub(super) fn push_line(block: &mut Vec<Ch>, text: &str, line: usize, chars_max: usize) {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
+        if block.len() == chars_max {
+            return;
+        }
         let escaped = if c == '\\' { chars.peek().and_then(|&next| unescaped(next)) } else { None };
         if escaped.is_some() {
             chars.next();
