@@ -4,6 +4,7 @@ mod admin;
 mod board;
 mod conformance;
 mod create;
+mod ledger;
 mod pages;
 mod problem;
 mod upgrade;
@@ -24,6 +25,7 @@ use crate::limits::{BODY_BYTES_MAX, REQUEST_WAIT_MS};
 
 pub(crate) use admin::{AdminState, router as admin_router};
 pub use create::{CreateRequest, CreateSettings, Created};
+pub use ledger::{GameLedger, QuestionBooks};
 pub use problem::Problem;
 
 /// The players' and hosts' port.
@@ -31,6 +33,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let api = Router::new()
         .route("/v1/games", post(create::create))
         .route("/v1/games/{game}/board", get(board::board))
+        .route("/v1/games/{game}/ledger", get(ledger::ledger))
         .route("/", get(pages::player))
         .route("/host", get(pages::host))
         .route("/asyncapi.yaml", get(pages::asyncapi))

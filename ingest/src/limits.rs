@@ -153,6 +153,8 @@ pub const LOOKUP_WAIT_MS: u64 = 3_000;
 pub const SEND_WAIT_MS: u64 = 5_000;
 /// How much longer than an append a closed socket waits for what became of it, ms.
 pub const SETTLE_SLACK_MS: u64 = 500;
+/// How long a socket whose edge has stood still is looked at for what has piled up, ms.
+pub const STALE_WAIT_MS: u64 = 50;
 /// Frames that are answered of a socket whose edge has stood still.
 pub const STALE_FRAMES_MAX: usize = 64;
 /// How long a closed socket may take to say goodbye, ms.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
+use futures::{SinkExt, StreamExt, future::BoxFuture};
 use quiz_schemas::GameId;
 use rand::Rng;
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ use crate::clock::wall_us;
 use crate::connection::{Action, Connection, Input, Mark, NotAttached, Now};
 use crate::edge::{Edge, Place};
 use crate::games::{Delivery, QuestionClock, SocketId};
-use crate::limits::{CLOSE_WAIT_MS, DELIVERY_BATCH_MAX, SEND_WAIT_MS, STALE_FRAMES_MAX};
+use crate::limits::{CLOSE_WAIT_MS, DELIVERY_BATCH_MAX, SEND_WAIT_MS, STALE_FRAMES_MAX, STALE_WAIT_MS};
 use crate::protocol::{Close, ErrorCode, ServerMessage};
 use crate::tallies::GameTallies;
 use crate::telemetry;
@@ -152,7 +152,8 @@ impl Socket {
             _ => {}
         }
         for _ in 0..STALE_FRAMES_MAX {
-            let Some(Some(Ok(frame))) = self.socket.recv().now_or_never() else { break };
+            let next = timeout(Duration::from_millis(STALE_WAIT_MS), self.socket.recv()).await;
+            let Ok(Some(Ok(frame))) = next else { break };
             if let Message::Text(text) = frame {
                 self.input(Input::Stale(&text));
             }

@@ -79,6 +79,7 @@ async fn an_edge_that_stops_sends_its_players_away_and_loses_nothing() {
     players[0].ack().await;
     for player in players.iter_mut().chain([&mut idle]) {
         assert_eq!(player.closed().await, 3001);
+        assert_eq!(player.reason, "going_away 1000ms", "the close names a wait");
     }
     let finished = timeout(Duration::from_secs(10), rig.edge.done).await.expect("it stops in time");
     assert!(matches!(finished, Ok(Ok(()))));

@@ -64,34 +64,7 @@ impl Connection {
         let taken_due_ms = Some(now.mono_ms + TAKEN_AFTER_MS);
         self.pending.push(Pending { question, submission, elapsed_us, proof, taken_due_ms });
         let logged = Logged { player: seat.player, question, submission, elapsed_us };
-        self.append_answer(around, &seat, logged, response, now, out);
-    }
-
-    fn append_answer(
-        &self,
-        around: &Surroundings,
-        seat: &Seat,
-        logged: Logged,
-        response: Response,
-        now: Now,
-        out: &mut Vec<Action>,
-    ) {
-        let Logged { player, question, submission, elapsed_us } = logged;
-        let submitted = AnswerSubmitted {
-            question,
-            player,
-            submission,
-            response,
-            received_at_us: now.wall_us,
-            elapsed_us,
-            edge: around.edge.clone(),
-        };
-        let lane = LaneKey::of(seat.game, player, seat.lanes).lane;
-        let event = AnyEvent::Answers(AnswersRecord { game: seat.game, lane, body: submitted.into() });
-        out.push(Action::Append {
-            ticket: Ticket::Answer { player, question, submission, elapsed_us },
-            event: Box::new(event),
-        });
+        out.push(append(around, &seat, logged, response, now));
     }
 
     fn check(&self, question: QuestionNo, response: Response) -> Result<Response, ErrorCode> {
@@ -228,6 +201,22 @@ impl Connection {
             out.push(Action::Tally { question, tally });
         }
     }
+}
+
+fn append(around: &Surroundings, seat: &Seat, logged: Logged, response: Response, now: Now) -> Action {
+    let Logged { player, question, submission, elapsed_us } = logged;
+    let submitted = AnswerSubmitted {
+        question,
+        player,
+        submission,
+        response,
+        received_at_us: now.wall_us,
+        elapsed_us,
+        edge: around.edge.clone(),
+    };
+    let lane = LaneKey::of(seat.game, player, seat.lanes).lane;
+    let event = AnyEvent::Answers(AnswersRecord { game: seat.game, lane, body: submitted.into() });
+    Action::Append { ticket: Ticket::Answer { player, question, submission, elapsed_us }, event: Box::new(event) }
 }
 
 /// The time that is scored: since the question came before the player, or less if an edge has stated so

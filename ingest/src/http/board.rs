@@ -17,6 +17,18 @@ pub(super) async fn board(
     Path(game): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Board>, Problem> {
+    let game = hosted(&edge, &headers, &game)?;
+    let doc = edge.store.view(game).await.map_err(|error| {
+        tracing::warn!(%game, %error, "a view cannot be loaded");
+        Problem::unavailable()
+    })?;
+    let view = doc.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_game"))?.view;
+    let board = view.board.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_board"))?;
+    Ok(Json(Board::from(&board)))
+}
+
+/// The game of a path, when the request has the token of its host.
+pub(super) fn hosted(edge: &Edge, headers: &HeaderMap, game: &str) -> Result<GameId, Problem> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let holder = bearer.and_then(|token| edge.signer().verify(token, wall_us()).ok());
     let Some(holder) = holder else {
@@ -26,11 +38,5 @@ pub(super) async fn board(
     if holder != (Holder::Host { game }) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "not_host"));
     }
-    let doc = edge.store.view(game).await.map_err(|error| {
-        tracing::warn!(%game, %error, "a view cannot be loaded");
-        Problem::unavailable()
-    })?;
-    let view = doc.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_game"))?.view;
-    let board = view.board.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_board"))?;
-    Ok(Json(Board::from(&board)))
+    Ok(game)
 }

@@ -139,7 +139,10 @@ impl Socket {
         }
     }
 
-    /// Leaves the game; when this was the player's last socket here, queues a record that says so.
+    /// Leaves the game; when this was the player's last socket here, queues a record that says so. An edge
+    /// that drains says nothing: its players are on their way to another edge, which says that they are
+    /// there, and meanwhile a question must not close without them. Who does not come holds it until its
+    /// deadline, as after a crash.
     pub(super) async fn leave(&mut self) -> Option<BoxFuture<'static, ()>> {
         self.mailbox = None;
         let seat = self.machine.seat().cloned();
@@ -147,7 +150,8 @@ impl Socket {
         if let Some(game) = self.game {
             last = self.edge.games.detach(game, self.id, seat.as_ref().map(|seat| seat.player)).await;
         }
-        let seat = seat.filter(|_| last && !self.machine.is_over())?;
+        let tells = last && !self.machine.is_over() && !self.edge.draining.is_cancelled();
+        let seat = seat.filter(|_| tells)?;
         let event = self.machine.gone(&self.edge.around, &seat, wall_us());
         // Queued when called, awaited by the caller when the client has been told.
         let first = self.edge.producer.append_any(&event);

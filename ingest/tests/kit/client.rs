@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use futures::{SinkExt, StreamExt};
 use quiz_ingest::protocol::{
-    Ack, Answer, ClientMessage, Command, ErrorMessage, HostAction, Hosting, Joined, SUBPROTOCOL, ServerMessage,
+    Ack, Answer, ClientMessage, Command, Cursor, ErrorMessage, HostAction, Hosting, Joined, SUBPROTOCOL, ServerMessage,
+    Taken,
 };
 use quiz_schemas::quiz::{Picks, Response};
 use quiz_schemas::{Pin, QuestionNo, SubmissionId};
@@ -18,6 +19,8 @@ use super::PATIENCE;
 
 pub struct Client {
     pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// What the edge said when it closed the socket.
+    pub reason: String,
 }
 
 impl Client {
@@ -35,7 +38,7 @@ impl Client {
             request.headers_mut().insert(*name, value.parse().expect("a header"));
         }
         let (socket, _) = connect_async(request).await?;
-        Ok(Self { socket })
+        Ok(Self { socket, reason: String::new() })
     }
 
     pub async fn send(&mut self, message: &ClientMessage) {
@@ -58,7 +61,10 @@ impl Client {
                     super::described::check(&text);
                     return Ok(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
                 }
-                Some(Ok(Message::Close(Some(frame)))) => return Err(frame.code.into()),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    self.reason = frame.reason.to_string();
+                    return Err(frame.code.into());
+                }
                 Some(Ok(Message::Close(None))) | None => return Err(1005),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => panic!("the socket broke: {error}"),
@@ -116,8 +122,43 @@ impl Client {
     }
 
     pub async fn resume(&mut self, token: &str) -> Result<Joined, ErrorMessage> {
-        self.send(&ClientMessage::Resume { token: token.into(), cursor: None }).await;
+        self.resume_from(token, None).await
+    }
+
+    pub async fn resume_from(&mut self, token: &str, cursor: Option<Cursor>) -> Result<Joined, ErrorMessage> {
+        self.send(&ClientMessage::Resume { token: token.into(), cursor }).await;
         self.entered().await
+    }
+
+    /// The next durable message.
+    pub async fn durable(&mut self) -> ServerMessage {
+        self.until(|message| match message {
+            ServerMessage::Question(_)
+            | ServerMessage::Closed(_)
+            | ServerMessage::Board(_)
+            | ServerMessage::Outcome(_)
+            | ServerMessage::Over(_) => Some(message),
+            _ => None,
+        })
+        .await
+    }
+
+    /// What became of an answer: an ack or an error; `taken` is skipped.
+    pub async fn fate(&mut self) -> Result<Ack, ErrorMessage> {
+        self.until(|message| match message {
+            ServerMessage::Ack(ack) => Some(Ok(ack)),
+            ServerMessage::Error(error) => Some(Err(error)),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn taken(&mut self) -> Taken {
+        self.until(|message| match message {
+            ServerMessage::Taken(taken) => Some(taken),
+            _ => None,
+        })
+        .await
     }
 
     async fn entered(&mut self) -> Result<Joined, ErrorMessage> {
@@ -144,12 +185,16 @@ impl Client {
     }
 
     pub async fn pick(&mut self, question: QuestionNo, submission: u64, pick: u8) {
+        self.pick_with(question, submission, pick, None).await;
+    }
+
+    pub async fn pick_with(&mut self, question: QuestionNo, submission: u64, pick: u8, proof: Option<&str>) {
         let response = Response::Picks(Picks::one(pick));
         self.send(&ClientMessage::Answer(Answer {
             question,
             submission: SubmissionId::from_bits(submission),
             response,
-            proof: None,
+            proof: proof.map(Into::into),
         }))
         .await;
     }

@@ -30,7 +30,7 @@ pub const SECRET: [u8; 32] = [42; 32];
 
 /// Everything around a test.
 pub struct Rig {
-    pub cluster: EmbeddedCluster,
+    pub cluster: Arc<EmbeddedCluster>,
     pub codec: Arc<Codec>,
     pub store: Arc<dyn Store>,
     pub script: Script,
@@ -52,7 +52,7 @@ impl Rig {
     }
 
     pub async fn start_with(configure: impl FnOnce(&mut EdgeConfig)) -> Self {
-        let cluster = EmbeddedCluster::start().expect("an embedded cluster");
+        let cluster = Arc::new(EmbeddedCluster::start().expect("an embedded cluster"));
         let codec = Arc::new(Codec::with_fixed_ids());
         let dir = tempfile::tempdir().expect("a temporary folder");
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(dir.path()).await.expect("a store"));

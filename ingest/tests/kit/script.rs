@@ -47,7 +47,7 @@ impl Script {
         let mut tails = Vec::new();
         let (seen, _) = broadcast::channel(QUIET);
         let mut inboxes = Vec::new();
-        for topic in [Topic::Commands, Topic::Joins, Topic::Answers] {
+        for topic in [Topic::Commands, Topic::Joins, Topic::Answers, Topic::Tallies] {
             let (tail, inbox) = Tail::start(&kafka, Arc::clone(codec), SchemaSource::fixed(), topic).expect("a tail");
             let partitions = topic.spec().partitions;
             for partition in 0..partitions {
