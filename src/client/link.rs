@@ -22,17 +22,27 @@ const GREETING_WAIT: Duration = Duration::from_secs(8);
 const HELLOS_MAX: u32 = 4;
 /// How long a frame may take to leave.
 const SEND_WAIT: Duration = Duration::from_secs(5);
-/// After so much silence the edge is asked whether it lives.
-pub const PING_AFTER: Duration = Duration::from_secs(4);
-/// After so much silence the edge is taken for dead.
-pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// After so much silence behind an answer or a command the edge is taken for dead: whatever the log
-/// does, it says within 2 s that it has them.
-pub const REPLY_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// How much silence means what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    /// After so much silence the edge is asked whether it lives.
+    pub ping_after: Duration,
+    /// After so much silence the edge is taken for dead.
+    pub silence_max: Duration,
+    /// After so much silence behind an answer or a command the edge is taken for dead.
+    pub reply_silence_max: Duration,
+}
 
-const _: () = assert!(REPLY_SILENCE_MAX.as_millis() < SILENCE_MAX.as_millis());
-const _: () = assert!(PING_AFTER.as_millis() * 2 < SILENCE_MAX.as_millis());
+/// What clients use. Whatever the log does, an edge says within 2 s that it has an answer.
+pub const HEARTBEAT: Heartbeat = Heartbeat {
+    ping_after: Duration::from_secs(4),
+    silence_max: Duration::from_secs(10),
+    reply_silence_max: Duration::from_secs(5),
+};
+
+const _: () = assert!(HEARTBEAT.reply_silence_max.as_millis() < HEARTBEAT.silence_max.as_millis());
+const _: () = assert!(HEARTBEAT.ping_after.as_millis() * 2 < HEARTBEAT.silence_max.as_millis());
 
 /// How to reach the edges.
 #[derive(Clone)]
@@ -45,13 +55,16 @@ pub struct Way {
     pub gate: Arc<Semaphore>,
     /// How long a seat goes on without any edge before it gives up.
     pub patience: Duration,
+    /// When an edge is taken for dead.
+    pub heartbeat: Heartbeat,
 }
 
 impl Way {
     /// A way to `edges` on which at most `at_once` connect at once.
     #[must_use]
     pub fn new(edges: &[SocketAddr], at_once: usize, patience: Duration) -> Self {
-        Self { edges: edges.into(), source: None, gate: Arc::new(Semaphore::new(at_once)), patience }
+        let gate = Arc::new(Semaphore::new(at_once));
+        Self { edges: edges.into(), source: None, gate, patience, heartbeat: HEARTBEAT }
     }
 }
 
@@ -233,8 +246,9 @@ impl Link {
 
     async fn listen(&mut self) -> Result<Happening, LinkError> {
         loop {
-            let dead_at = self.asked.map_or(self.heard + SILENCE_MAX, |at| at + REPLY_SILENCE_MAX);
-            let look_at = dead_at.min(self.heard.max(self.pinged) + PING_AFTER);
+            let Heartbeat { ping_after, silence_max, reply_silence_max } = self.way.heartbeat;
+            let dead_at = self.asked.map_or(self.heard + silence_max, |at| at + reply_silence_max);
+            let look_at = dead_at.min(self.heard.max(self.pinged) + ping_after);
             let socket = self.socket.as_mut().expect("the caller has looked");
             tokio::select! {
                 incoming = socket.next() => {

@@ -249,3 +249,6 @@ impl<S: Script> Player<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
