@@ -79,7 +79,10 @@ async fn f13_receipts_of_the_broker_are_lost() {
     }
     let (cuts, swallowed) = (proxy.cuts(), proxy.swallowed());
     let verdict = course.end(|verdict| {
-        format!("lost_receipts={lost} cuts={cuts} swallowed_bytes={swallowed} logged_again={}", verdict.number("logged_again"))
+        format!(
+            "lost_receipts={lost} cuts={cuts} swallowed_bytes={swallowed} logged_again={}",
+            verdict.number("logged_again")
+        )
     });
     let verdict = verdict.await;
     assert_eq!(lost, 10, "each time something was thrown away");
@@ -91,7 +94,8 @@ async fn f13_receipts_of_the_broker_are_lost() {
 /// connections cut every second, for 20 s. Control: connections were cut and made again.
 #[tokio::test(flavor = "multi_thread")]
 async fn f14_connections_to_the_broker_are_cut_every_second() {
-    let plan = Plan { players: 100, games: 2, questions: 4, think_ms: "500..4000", limit_ms: 30_000, ..Plan::default() };
+    let plan =
+        Plan { players: 100, games: 2, questions: 4, think_ms: "500..4000", limit_ms: 30_000, ..Plan::default() };
     let (mut course, proxy) = behind_a_proxy("F14-kafka", plan).await;
     course.load.half_acked(0).await;
     let slow = Toxics { latency: Duration::from_millis(200), jitter: Duration::from_millis(50), ..Toxics::default() };

@@ -19,11 +19,8 @@ fn skew(folder: &Path) -> String {
 /// A process whose wall clock is wrong and whose monotonic clock is right, as on a real machine. Its
 /// settings must not look like the pipeline's own, which are refused when they are not known.
 fn skewed(library: &str, ahead_s: i64, fast_ppm: i64) -> Special {
-    let settings = [
-        ("LD_PRELOAD", library.to_string()),
-        ("SKEW_S", ahead_s.to_string()),
-        ("SKEW_PPM", fast_ppm.to_string()),
-    ];
+    let settings =
+        [("LD_PRELOAD", library.to_string()), ("SKEW_S", ahead_s.to_string()), ("SKEW_PPM", fast_ppm.to_string())];
     let environment = settings.map(|(name, value)| (name.to_string(), value)).to_vec();
     Special { environment, listen: None }
 }

@@ -49,7 +49,8 @@ async fn f02_an_edge_sleeps_and_wakes() {
     let moved = began.elapsed();
     sleep(Duration::from_secs(20).saturating_sub(began.elapsed())).await;
     drop(paused);
-    let verdict = course.end(|verdict| format!("moved_s={:.1} stale={}", moved.as_secs_f64(), verdict.number("stale"))).await;
+    let verdict =
+        course.end(|verdict| format!("moved_s={:.1} stale={}", moved.as_secs_f64(), verdict.number("stale"))).await;
     assert!(moved <= Duration::from_secs(15), "the players moved after {moved:?}");
     verdict.half_came_back();
     verdict.everybody_answered();

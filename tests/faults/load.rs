@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -154,7 +154,6 @@ impl Load {
             self.log = File::open(self.folder.join(format!("client-{pid}.jsonl"))).ok();
         }
         if let Some(log) = &mut self.log {
-            log.seek(SeekFrom::Current(0)).expect("a file");
             log.read_to_end(&mut self.rest).expect("a readable log");
             let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             for line in self.rest[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

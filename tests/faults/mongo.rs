@@ -183,7 +183,8 @@ async fn f25_a_shard_sleeps() {
 /// all members of shard b, and start them again 15 s later. Control: some games waited.
 #[tokio::test(flavor = "multi_thread")]
 async fn f26_a_shard_is_down() {
-    let plan = Plan { players: 120, games: 24, questions: 14, think_ms: "100..1500", limit_ms: 40_000, ..Plan::default() };
+    let plan =
+        Plan { players: 120, games: 24, questions: 14, think_ms: "100..1500", limit_ms: 40_000, ..Plan::default() };
     let mut course = Course::start("F26", WORKERS, plan).await;
     course.load.half_acked(1).await;
     let names = names_of("b");
@@ -199,7 +200,8 @@ async fn f26_a_shard_is_down() {
     primary("b").await;
     let elected_s = began.elapsed().as_secs_f64();
     nobody_was_evicted(&mut course).await;
-    let verdict = course.end(|_| format!("down_s={down_s:.1} elected_s={elected_s:.1} boards_meanwhile={boards}")).await;
+    let verdict =
+        course.end(|_| format!("down_s={down_s:.1} elected_s={elected_s:.1} boards_meanwhile={boards}")).await;
     let waited = verdict.number("unavailable_s");
     assert!(waited > 5.0, "no game waited for the shard: {waited} s");
     assert!(boards >= 12, "games of the other shard went on: {boards} boards");

@@ -141,7 +141,13 @@ impl Drop for Proxy {
     }
 }
 
-async fn join(client: TcpStream, server: SocketAddr, way: watch::Receiver<Way>, counts: Arc<Counts>, alive: CancellationToken) {
+async fn join(
+    client: TcpStream,
+    server: SocketAddr,
+    way: watch::Receiver<Way>,
+    counts: Arc<Counts>,
+    alive: CancellationToken,
+) {
     let Ok(Ok(server)) = timeout(CONNECT_WAIT, TcpStream::connect(server)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (client_in, client_out) = client.into_split();

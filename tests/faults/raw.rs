@@ -7,10 +7,13 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures::stream::SplitSink;
 use futures::{SinkExt, StreamExt};
 use quiz_schemas::quiz::{AnswerKey, Picks, Question, QuestionKind, Quiz};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -19,8 +22,22 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 /// How long a message may take to come.
 const WAIT: Duration = Duration::from_secs(30);
 
-/// A socket that speaks JSON.
-pub struct Raw(WebSocketStream<TcpStream>);
+/// Messages that wait for a test to look at them.
+const INBOX: usize = 10_000;
+
+/// A socket that speaks JSON. What comes is read as it comes, whether the test looks or not: an edge sends
+/// a client away that does not read.
+pub struct Raw {
+    out: SplitSink<WebSocketStream<TcpStream>, Message>,
+    inbox: mpsc::Receiver<Value>,
+    reads: JoinHandle<()>,
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        self.reads.abort();
+    }
+}
 
 impl Raw {
     /// Opens one.
@@ -36,28 +53,44 @@ impl Raw {
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a value"));
         }
-        Some(Self(timeout(WAIT, client_async(request, stream)).await.ok()?.ok()?.0))
+        let (socket, _) = timeout(WAIT, client_async(request, stream)).await.ok()?.ok()?;
+        let (out, mut from) = socket.split();
+        let (told, inbox) = mpsc::channel(INBOX);
+        let reads = tokio::spawn(async move {
+            while let Some(Ok(message)) = from.next().await {
+                match message {
+                    Message::Text(text) => {
+                        let value = serde_json::from_str(&text).expect("JSON");
+                        if told.send(value).await.is_err() {
+                            return;
+                        }
+                    }
+                    Message::Close(_) => return,
+                    _ => {}
+                }
+            }
+        });
+        Some(Self { out, inbox, reads })
+    }
+
+    /// Reads nothing from now on, and keeps the connection.
+    pub fn deafen(&mut self) {
+        self.reads.abort();
     }
 
     /// Sends a message.
     pub async fn send(&mut self, value: Value) {
-        self.0.send(Message::text(value.to_string())).await.expect("the socket is open");
+        assert!(self.send_quietly(value).await, "the socket is open");
     }
 
     /// Sends a message if the socket takes it; whether it did.
     pub async fn send_quietly(&mut self, value: Value) -> bool {
-        self.0.send(Message::text(value.to_string())).await.is_ok()
+        self.out.send(Message::text(value.to_string())).await.is_ok()
     }
 
     /// The next message, or None when the socket is closed.
     pub async fn any(&mut self) -> Option<Value> {
-        loop {
-            match self.0.next().await {
-                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("JSON")),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
-                Some(Ok(_)) => {}
-            }
-        }
+        self.inbox.recv().await
     }
 
     /// The next message of one of these types.
@@ -123,7 +156,9 @@ impl Table {
 
     /// Gives a command and waits until it is taken.
     pub async fn order(&mut self, what: &str, question: Option<usize>) {
-        self.host.send(json!({ "type": "command", "id": format!("{what} {question:?}"), "do": what, "question": question })).await;
+        self.host
+            .send(json!({ "type": "command", "id": format!("{what} {question:?}"), "do": what, "question": question }))
+            .await;
         let done = self.host.next(&["done", "error"]).await;
         assert_eq!(done["type"], "done", "{done}");
     }

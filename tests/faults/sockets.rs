@@ -33,7 +33,12 @@ async fn f18_one_submission_five_times_through_three_edges() {
     let questions = ROUNDS / TWINS;
     let mut table = Table::create(edges[0], &quiz(questions, 30_000)).await;
     let record = Arc::new(Record::new(&folder));
-    record.line("game", &table.game, None, json!({ "pin": table.pin, "lanes": 1, "players": TWINS, "questions": questions }));
+    record.line(
+        "game",
+        &table.game,
+        None,
+        json!({ "pin": table.pin, "lanes": 1, "players": TWINS, "questions": questions }),
+    );
     let mut players = Vec::new();
     for number in 0..TWINS {
         let mut sockets = vec![Raw::open(edges[number % 3]).await];
@@ -70,7 +75,12 @@ async fn f18_one_submission_five_times_through_three_edges() {
     fleet.stop().await;
     let judged = folder.clone();
     let verdict = tokio::task::spawn_blocking(move || Verdict::of(&judged)).await.expect("no panic");
-    verdict.tell("F18", 0, 0.0, &format!("rounds={ROUNDS} receipts={receipts} logged_again={}", verdict.number("logged_again")));
+    verdict.tell(
+        "F18",
+        0,
+        0.0,
+        &format!("rounds={ROUNDS} receipts={receipts} logged_again={}", verdict.number("logged_again")),
+    );
     verdict.is_clean();
     assert_eq!(verdict.number("acked"), ROUNDS as f64);
     assert!(verdict.number("logged_again") >= 1.0, "the same answer came through more than one edge");
@@ -141,6 +151,7 @@ async fn f28_clients_that_do_not_read() {
         socket.set_recv_buffer_size(4_096).expect("a small buffer");
         let mut raw = Raw::with(edge, socket, &[]).await.expect("the edge answers");
         raw.join(&pin, &format!("Slow {number}")).await;
+        raw.deafen();
         slow.push(raw);
     }
     // They never read again, and ask for the lobby's worth of answers that they will not read.
@@ -165,7 +176,8 @@ async fn f28_clients_that_do_not_read() {
         sleep(Duration::from_millis(200)).await;
     };
     let gone_s = began.elapsed().as_secs_f64();
-    let verdict = course.end(|verdict| format!("evicted={evicted} gone_s={gone_s:.1} ack_p99_ms={}", verdict.number("ack_p99_ms")));
+    let verdict = course
+        .end(|verdict| format!("evicted={evicted} gone_s={gone_s:.1} ack_p99_ms={}", verdict.number("ack_p99_ms")));
     let verdict = verdict.await;
     assert!(evicted >= SLOW as f64, "{evicted} of {SLOW} were sent away");
     assert_eq!(verdict.number("reconnected"), 0.0, "nobody else lost a socket");

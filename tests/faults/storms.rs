@@ -33,7 +33,8 @@ async fn f32_a_join_storm() {
     let (heard, lines) = storm.end_with_lines().await;
     assert!(heard, "the crowd heard the end of its game");
     let join = lines.iter().find(|line| line["phase"] == "join").expect("it tells how joining went");
-    let (all_s, p99_ms) = (join["seconds"].as_f64().expect("a number"), join["join_ms"]["p99"].as_f64().expect("a number"));
+    let (all_s, p99_ms) =
+        (join["seconds"].as_f64().expect("a number"), join["join_ms"]["p99"].as_f64().expect("a number"));
     let verdict = course
         .end(|verdict| {
             format!("all_in_s={all_s} join_p99_ms={p99_ms} others_ack_p99_ms={}", verdict.number("ack_p99_ms"))
@@ -69,7 +70,11 @@ async fn f01_behind_the_balancer() {
     let verdict = course
         .end(|verdict| {
             let reconnected = verdict.number("reconnected");
-            format!("reconnected={reconnected} reconnect_p99_ms={} drain_s={:.1}", verdict.number("reconnect_p99_ms"), took.as_secs_f64())
+            format!(
+                "reconnected={reconnected} reconnect_p99_ms={} drain_s={:.1}",
+                verdict.number("reconnect_p99_ms"),
+                took.as_secs_f64()
+            )
         })
         .await;
     tokio::task::spawn_blocking(|| stack(&["stop", "balancer"])).await.expect("no panic");

@@ -86,8 +86,7 @@ async fn f06_a_zombie_worker_writes_late() {
     let unknown = fleet.metric("scoring-1", "quiz_store_writes_total", &["failed"]).await;
     let lost = fleet.metric("scoring-1", "quiz_group_rebalances_total", &["lost"]).await
         + fleet.metric("scoring-1", "quiz_group_rebalances_total", &["revoke"]).await;
-    let verdict =
-        course.end(|_| format!("held_bytes={held} ignored={ignored} unknown={unknown} lost={lost}")).await;
+    let verdict = course.end(|_| format!("held_bytes={held} ignored={ignored} unknown={unknown} lost={lost}")).await;
     assert!(held > 0, "writes were on their way when the worker fell asleep");
     assert!(written_by_successor > 0.0, "the successor wrote before them");
     assert!(ignored + unknown + lost >= 1.0, "the zombie was told that it is one");
