@@ -1,4 +1,6 @@
-//! `admin store apply` and `admin store describe`.
+//! `admin store apply`, `admin store describe` and `admin ledger`.
+
+mod ledger;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,20 +19,27 @@ use crate::serve::runtime;
 /// When MongoDB does not answer, or refuses.
 pub fn run(file: Option<&PathBuf>, command: AdminCommand) -> Result<ExitCode, Failure> {
     let config = Config::load(file, &[])?;
-    let AdminCommand::Store(command) = command;
-    runtime()?.block_on(store(&config, command))?;
-    Ok(ExitCode::SUCCESS)
+    match command {
+        AdminCommand::Store(command) => {
+            runtime()?.block_on(store(&config, command))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        AdminCommand::Ledger { game, json } => runtime()?.block_on(ledger::show(&config, game, json)),
+    }
+}
+
+fn failed(err: quiz_store::StoreError) -> Failure {
+    unavailable("MongoDB", "is it up? mongo.uri says where it is, and `scripts/stack status` what runs")(
+        err.to_string(),
+    )
+}
+
+async fn connect(config: &Config) -> Result<MongoStore, Failure> {
+    MongoStore::connect(&config.mongo.uri, &config.mongo.database, MongoOptions::default()).await.map_err(failed)
 }
 
 async fn store(config: &Config, command: StoreCommand) -> Result<(), Failure> {
-    let failed = |err: quiz_store::StoreError| {
-        unavailable("MongoDB", "is it up? mongo.uri says where it is, and `scripts/stack status` what runs")(
-            err.to_string(),
-        )
-    };
-    let store = MongoStore::connect(&config.mongo.uri, &config.mongo.database, MongoOptions::default())
-        .await
-        .map_err(failed)?;
+    let store = connect(config).await?;
     match command {
         StoreCommand::Apply { dry_run, json } => {
             let changes = store.apply_layout(dry_run).await.map_err(failed)?;

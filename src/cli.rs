@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use quiz_schemas::GameId;
 
 /// A live-quiz event-streaming pipeline.
 #[derive(Parser, Debug)]
@@ -70,9 +71,11 @@ pub enum Role {
     Scoring,
     /// Board projection: ranks and results.
     Board,
+    /// Ledger projection: compares what edges, lanes and the store say of every question.
+    Ledger,
     /// Schema registry.
     Registry,
-    /// Edge, sessions, scoring and board.
+    /// Edge, sessions, scoring, board and ledger.
     All,
 }
 
@@ -288,6 +291,18 @@ pub enum AdminCommand {
     /// The store.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Show whether a game's books balance: every answer acknowledged, logged, scored and stored once.
+    #[command(
+        before_help = "Examples:\n  quizstream admin ledger 3V9K2R8MZ1Q4C\n  quizstream admin ledger 3V9K2R8MZ1Q4C --json\nExit codes: 0 balanced, 3 no such game, 4 imbalanced or not closed yet."
+    )]
+    Ledger {
+        /// The game.
+        #[arg(value_name = "GAME")]
+        game: GameId,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Commands of `admin store`.

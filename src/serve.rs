@@ -65,7 +65,7 @@ fn expand(roles: &[Role]) -> Vec<Role> {
     let mut expanded: Vec<Role> = Vec::new();
     for role in roles {
         let each: &[Role] = match role {
-            Role::All => &[Role::Sessions, Role::Scoring, Role::Board, Role::Edge],
+            Role::All => &[Role::Sessions, Role::Scoring, Role::Board, Role::Ledger, Role::Edge],
             one => std::slice::from_ref(one),
         };
         for role in each {

@@ -43,7 +43,7 @@ impl Processes {
     /// # Errors
     /// When a process does not start.
     pub async fn start(&mut self, args: &DemoArgs) -> Result<Vec<SocketAddr>, Failure> {
-        for (role, count) in [("sessions", 1), ("scoring", args.scoring), ("board", args.boards)] {
+        for (role, count) in [("sessions", 1), ("scoring", args.scoring), ("board", args.boards), ("ledger", 1)] {
             for number in 1..=count {
                 self.role(role, number, None).await?;
             }

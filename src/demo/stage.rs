@@ -143,7 +143,9 @@ async fn embedded(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
         instance,
         linger_ms: 1,
     };
-    for (role, count) in [(Role::Sessions, 1), (Role::Scoring, args.scoring), (Role::Board, args.boards)] {
+    let workers =
+        [(Role::Sessions, 1), (Role::Scoring, args.scoring), (Role::Board, args.boards), (Role::Ledger, 1)];
+    for (role, count) in workers {
         for number in 1..=count {
             let parts = parts(format!("{role:?}-{number}").to_lowercase());
             let producer = roles::worker_producer(&parts)?;
@@ -170,7 +172,7 @@ async fn embedded(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
         tasks.spawn(roles::edge(edge, parts(format!("edge-{number}")), metrics.clone(), shutdown.clone()));
     }
     let description = format!(
-        "embedded cluster and store in this process: {} edge, 1 session worker, {} scoring workers, {} board projection",
+        "embedded cluster and store in this process: {} edge, 1 session worker, {} scoring workers, {} board projection, 1 ledger",
         args.edges, args.scoring, args.boards
     );
     let guard = Guard { shutdown, tasks, processes: None, cluster: Some(cluster), dir: Some(dir) };

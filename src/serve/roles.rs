@@ -7,10 +7,11 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use quiz_ingest::{EdgeConfig, EdgeSetup};
 use quiz_projections::board::{BoardProjection, BoardStore};
+use quiz_projections::ledger::{LedgerProjection, LedgerStore, RangeLog};
 use quiz_schemas::{Codec, Topic};
 use quiz_store::Store;
 use quiz_stream::group::{GroupSetup, run_group};
-use quiz_stream::{KafkaConfig, Processor, Producer, ProducerOptions, SchemaSource, StateStore, Tail};
+use quiz_stream::{KafkaConfig, Processor, Producer, ProducerOptions, RangeReader, SchemaSource, StateStore, Tail};
 use quiz_workers::scoring::{LaneStore, ScoringWorker};
 use quiz_workers::session::{NoStore, SessionWorker};
 use tokio::net::TcpListener;
@@ -101,6 +102,11 @@ pub async fn worker(role: Role, parts: Parts, producer: Producer, shutdown: Canc
         Role::Sessions => member(SessionWorker, Arc::new(NoStore), parts, producer, shutdown).await,
         Role::Scoring => member(ScoringWorker, Arc::new(LaneStore::new(store)), parts, producer, shutdown).await,
         Role::Board => member(BoardProjection, Arc::new(BoardStore::new(store)), parts, producer, shutdown).await,
+        Role::Ledger => {
+            let reader = RangeReader::new(parts.kafka.clone(), parts.codec.clone(), parts.schemas.clone());
+            let store = LedgerStore::new(store, Arc::new(RangeLog::new(reader)));
+            member(LedgerProjection, Arc::new(store), parts, producer, shutdown).await
+        }
         Role::Edge | Role::Registry | Role::All => {
             Err(Failure::new(Exit::Failed, format!("{role:?} is not a member of a consumer group")))
         }
@@ -151,6 +157,7 @@ pub async fn edge(
         config.joins_per_s_per_ip = BOTS_PER_S;
         config.joins_burst_per_ip = BOTS_PER_S;
         config.creations_per_min_per_ip = BOTS_PER_S;
+        config.pins_per_min_per_ip = BOTS_PER_S;
     }
     let check = producer.clone();
     let setup = EdgeSetup {

@@ -32,10 +32,12 @@ pub(super) fn hosted(edge: &Edge, headers: &HeaderMap, game: &str) -> Result<Gam
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let holder = bearer.and_then(|token| edge.signer().verify(token, wall_us()).ok());
     let Some(holder) = holder else {
+        tracing::warn!(at = "http", reason = "token_invalid", "token_refused");
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "token_invalid"));
     };
     let game: GameId = game.parse().map_err(|_| Problem::new(StatusCode::NOT_FOUND, "no_game"))?;
     if holder != (Holder::Host { game }) {
+        tracing::warn!(%game, at = "http", reason = "not_host", "token_refused");
         return Err(Problem::new(StatusCode::FORBIDDEN, "not_host"));
     }
     Ok(game)

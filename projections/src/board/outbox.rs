@@ -53,6 +53,6 @@ impl Outbox {
             let doc = ViewDoc { game: view.game, version: view.version(), cursor: None, view };
             self.write.push(Write::View(Box::new(doc)));
         }
-        Output { produce: self.produce, write: self.write, dead: self.dead }
+        Output { produce: self.produce, write: self.write, announce: Vec::new(), dead: self.dead }
     }
 }

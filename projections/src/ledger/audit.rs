@@ -1,0 +1,156 @@
+//! Comparing the answers one by one: what the edges acknowledged, what the log has, what is stored.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use quiz_game::lane::{Lane, LaneEffect};
+use quiz_schemas::events::{AnswersBody, AnswersRecord, Imbalance, LEDGER_SUSPECTS_MAX, Suspect};
+use quiz_schemas::{EdgeId, QuestionNo, SubmissionId};
+
+/// One lane's answers to one question, as the log and the store have them.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LaneAudit {
+    /// Whether the log was there from the question's beginning: retention takes old records.
+    pub whole: bool,
+    /// Every answer to the question in the log, and the edge that appended it; an answer that was
+    /// appended twice is here twice.
+    pub logged: Vec<(EdgeId, SubmissionId)>,
+    /// First answers, judged, that the store does not have.
+    pub unstored: Vec<SubmissionId>,
+    /// Answers that the store has and that were not judged first.
+    pub unscored: Vec<SubmissionId>,
+    /// How many the store has.
+    pub stored: i64,
+}
+
+/// Plays a lane's records through its rules again.
+#[derive(Default)]
+pub(super) struct Replay {
+    lane: Lane,
+    question: QuestionNo,
+    opened: bool,
+    logged: Vec<(EdgeId, SubmissionId)>,
+    scored: BTreeSet<SubmissionId>,
+}
+
+impl Replay {
+    pub(super) fn new(question: QuestionNo) -> Self {
+        Self { question, ..Self::default() }
+    }
+
+    /// Takes the lane's next record.
+    pub(super) fn take(&mut self, record: &AnswersRecord) {
+        if let AnswersBody::LaneOpened(opened) = &record.body {
+            self.opened |= opened.question == self.question;
+        }
+        let effect = self.lane.apply(&record.body);
+        let AnswersBody::AnswerSubmitted(answer) = &record.body else { return };
+        if answer.question != self.question {
+            return;
+        }
+        self.logged.push((answer.edge.clone(), answer.submission));
+        if matches!(effect, LaneEffect::Scored(_)) {
+            self.scored.insert(answer.submission);
+        }
+    }
+
+    /// Compares with what is stored.
+    pub(super) fn finish(self, stored: impl Iterator<Item = SubmissionId>) -> LaneAudit {
+        let mut unstored = self.scored.clone();
+        let mut unscored = Vec::new();
+        let mut count = 0;
+        for submission in stored {
+            count += 1;
+            if !self.scored.contains(&submission) {
+                unscored.push(submission);
+            }
+            unstored.remove(&submission);
+        }
+        // Without the open marker nothing was judged, and nothing can be said of the store.
+        if !self.opened {
+            return LaneAudit { whole: false, logged: self.logged, stored: count, ..LaneAudit::default() };
+        }
+        let unstored = unstored.into_iter().collect();
+        LaneAudit { whole: true, logged: self.logged, unstored, unscored, stored: count }
+    }
+}
+
+/// What an edge has told.
+pub(super) struct Claim<'a> {
+    pub(super) edge: &'a EdgeId,
+    /// The acked answers; none when they are not held any more.
+    pub(super) acked: Option<&'a [SubmissionId]>,
+    /// How many answers it does not know the fate of.
+    pub(super) unavailable: i64,
+}
+
+/// What the comparison has found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Findings {
+    pub(super) lost: i64,
+    pub(super) unstored: i64,
+    pub(super) phantom: i64,
+    pub(super) unclaimed: i64,
+    /// Edges that appended answers and have told nothing.
+    pub(super) silent: BTreeSet<EdgeId>,
+    pub(super) suspects: Vec<Suspect>,
+}
+
+impl Findings {
+    /// Compares the edges' word with the lanes' answers.
+    pub(super) fn of(claims: &[Claim<'_>], lanes: &[LaneAudit]) -> Self {
+        let mut found = Self::default();
+        let mut logged: BTreeMap<&EdgeId, HashMap<SubmissionId, i64>> = BTreeMap::new();
+        for (edge, submission) in lanes.iter().flat_map(|lane| &lane.logged) {
+            *logged.entry(edge).or_default().entry(*submission).or_default() += 1;
+        }
+        let whole = lanes.iter().all(|lane| lane.whole);
+        for claim in claims {
+            let Some(acked) = claim.acked else { continue };
+            let mut left = logged.remove(claim.edge).unwrap_or_default();
+            for submission in acked {
+                match left.get_mut(submission) {
+                    Some(times) if *times > 0 => *times -= 1,
+                    // What retention took cannot be told from what was never there.
+                    _ if whole => found.lost += found.suspect(*submission, Imbalance::Lost),
+                    _ => {}
+                }
+            }
+            found.unexplained(&left, claim.unavailable);
+        }
+        for (edge, submissions) in logged {
+            found.unclaimed += submissions.values().sum::<i64>();
+            found.silent.insert(edge.clone());
+        }
+        for lane in lanes {
+            for &submission in &lane.unstored {
+                found.unstored += found.suspect(submission, Imbalance::Unstored);
+            }
+            for &submission in &lane.unscored {
+                found.phantom += found.suspect(submission, Imbalance::Phantom);
+            }
+        }
+        found.suspects.sort_unstable();
+        found.suspects.truncate(LEDGER_SUSPECTS_MAX);
+        found
+    }
+
+    /// Records of an edge beyond what it acknowledged: each may be one of those whose append it gave
+    /// up on. If there are more, some come from nowhere; which, nobody can tell.
+    fn unexplained(&mut self, left: &HashMap<SubmissionId, i64>, unavailable: i64) {
+        let beyond: i64 = left.values().sum::<i64>() - unavailable;
+        if beyond <= 0 {
+            return;
+        }
+        self.phantom += beyond;
+        for (&submission, &times) in left {
+            if times > 0 {
+                self.suspect(submission, Imbalance::Phantom);
+            }
+        }
+    }
+
+    fn suspect(&mut self, submission: SubmissionId, kind: Imbalance) -> i64 {
+        self.suspects.push(Suspect { submission, kind });
+        1
+    }
+}

@@ -1,0 +1,154 @@
+//! What the ledger compares with: the store, and the answers topic itself.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use quiz_schemas::events::{AnswersRecord, Imbalance, LedgerState};
+use quiz_schemas::{AnyEvent, LaneKey, Topic};
+use quiz_store::{LedgerDoc, Store, StoreError, WRITES_MAX, Write};
+use quiz_stream::range::RangeReader;
+use quiz_stream::{StateStore, StoreUnavailable};
+
+use super::audit::Replay;
+use super::metric::Metric;
+use super::{Doc, Key, LaneAudit, LaneQuestion, LedgerProjection};
+
+/// The lanes' records, as the log has them.
+#[async_trait]
+pub trait LaneLog: Send + Sync + 'static {
+    /// The records of `lanes` in `partition` of the answers topic, from the offset `from` (below 0:
+    /// from its start) to its present end, in their order.
+    ///
+    /// # Errors
+    /// When not all of them could be read.
+    async fn read(&self, partition: i32, from: i64, lanes: &[LaneKey]) -> Result<Vec<AnswersRecord>, StoreUnavailable>;
+}
+
+/// The lanes' records in Kafka.
+#[derive(Clone)]
+pub struct RangeLog(RangeReader);
+
+impl RangeLog {
+    /// Reads with `reader`.
+    #[must_use]
+    pub fn new(reader: RangeReader) -> Self {
+        Self(reader)
+    }
+}
+
+#[async_trait]
+impl LaneLog for RangeLog {
+    async fn read(&self, partition: i32, from: i64, lanes: &[LaneKey]) -> Result<Vec<AnswersRecord>, StoreUnavailable> {
+        let found: Arc<Mutex<Vec<AnswersRecord>>> = Arc::default();
+        let (sink, lanes) = (Arc::clone(&found), lanes.to_vec());
+        let take = move |record: quiz_stream::Record| {
+            if let AnyEvent::Answers(record) = record.event
+                && lanes.contains(&record.lane_key())
+            {
+                sink.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+            }
+        };
+        let read = self.0.read(Topic::Answers, partition, from, take).await;
+        read.map_err(|err| StoreUnavailable(err.to_string()))?;
+        Ok(std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// The ledger's store.
+#[derive(Clone)]
+pub struct LedgerStore {
+    store: Arc<dyn Store>,
+    log: Arc<dyn LaneLog>,
+}
+
+impl LedgerStore {
+    /// Over any store, with the log that the lanes were scored from.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, log: Arc<dyn LaneLog>) -> Self {
+        Self { store, log }
+    }
+
+    /// Reads each partition once, and plays each lane's records through its rules.
+    async fn audits(&self, keys: &[Key]) -> Result<BTreeMap<LaneQuestion, LaneAudit>, StoreUnavailable> {
+        let mut partitions: BTreeMap<i32, (i64, Vec<LaneQuestion>)> = BTreeMap::new();
+        for key in keys {
+            if let Key::Audit { at, partition, from } = *key {
+                let (first, wanted) = partitions.entry(partition).or_insert((from, Vec::new()));
+                *first = from.min(*first);
+                wanted.push(at);
+            }
+        }
+        let mut audits = BTreeMap::new();
+        for (partition, (from, wanted)) in partitions {
+            let lanes: Vec<LaneKey> = wanted.iter().map(|at| at.lane).collect();
+            let records = self.log.read(partition, from, &lanes).await?;
+            for at in wanted {
+                let mut replay = Replay::new(at.question);
+                records.iter().filter(|record| record.lane_key() == at.lane).for_each(|record| replay.take(record));
+                let stored = self.store.answers(at.lane, at.question).await.map_err(unavailable)?;
+                audits.insert(at, replay.finish(stored.into_iter().map(|answer| answer.submission)));
+                Metric::LanesAudited.count(1);
+            }
+        }
+        Ok(audits)
+    }
+}
+
+#[async_trait]
+impl StateStore<LedgerProjection> for LedgerStore {
+    async fn load(&self, keys: &[Key]) -> Result<Vec<Doc>, StoreUnavailable> {
+        let mut audits = self.audits(keys).await?;
+        let mut docs = Vec::with_capacity(keys.len());
+        for key in keys {
+            docs.push(match *key {
+                Key::Books(game) => Doc::Books(game, self.store.ledgers(game).await.map_err(unavailable)?),
+                Key::Count(at) => {
+                    Doc::Count(at, self.store.answers_count(at.lane, at.question).await.map_err(unavailable)?)
+                }
+                Key::Audit { at, .. } => Doc::Audit(at, audits.remove(&at).unwrap_or_default()),
+            });
+        }
+        Ok(docs)
+    }
+
+    async fn write(&self, writes: &[Write]) -> Result<(), StoreUnavailable> {
+        for some in writes.chunks(WRITES_MAX) {
+            self.store.write(some).await.map_err(unavailable)?;
+        }
+        for write in writes {
+            if let Write::Ledger(doc) = write {
+                tell_of(doc);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The alert: a metric, and one line with the answers. A telling that is repeated after a crash
+/// alerts again.
+fn tell_of(doc: &LedgerDoc) {
+    let LedgerDoc { game, question, ledger } = doc;
+    Metric::EdgesSilent.count(ledger.edges.silent.unsigned_abs());
+    if ledger.state != LedgerState::Imbalanced {
+        return;
+    }
+    let kinds =
+        [(Imbalance::Lost, ledger.lost), (Imbalance::Unstored, ledger.unstored), (Imbalance::Phantom, ledger.phantom)];
+    for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
+        Metric::imbalances(kind, count.unsigned_abs());
+    }
+    if kinds.iter().all(|(_, count)| *count == 0) {
+        Metric::imbalances(Imbalance::Miscounted, 1);
+    }
+    let suspects: Vec<String> =
+        ledger.suspects.iter().map(|suspect| format!("{} {}", suspect.kind.reason(), suspect.submission)).collect();
+    tracing::error!(
+        %game, question, lost = ledger.lost, unstored = ledger.unstored, phantom = ledger.phantom, ?suspects,
+        "the books do not balance"
+    );
+}
+
+fn unavailable(err: StoreError) -> StoreUnavailable {
+    StoreUnavailable(err.to_string())
+}

@@ -1,0 +1,183 @@
+//! Reads a range of one partition, from an offset to the log's present end, beside whatever else reads it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quiz_schemas::{Codec, DecodeError, Topic};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{Message, Timestamp};
+use tokio::runtime::Handle;
+
+use crate::config::KafkaConfig;
+use crate::processor::Record;
+use crate::registry::{ResolveError, SchemaSource};
+
+/// How long a poll lasts at most.
+const POLL: Duration = Duration::from_millis(50);
+/// How long the broker may take to say where a partition begins and ends, or to end open transactions.
+const LOOK_UP: Duration = Duration::from_secs(8);
+/// How often to look whether open transactions have ended.
+const STABLE_POLL: Duration = Duration::from_millis(20);
+/// A read that brings nothing for so long has failed.
+const IDLE: Duration = Duration::from_secs(8);
+/// librdkafka wants a group id even of a consumer that joins none.
+const GROUP_ID: &str = "quiz.range";
+
+/// Why a range was not read to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RangeError {
+    /// The broker did not answer, or not with all that there is; try again.
+    #[error("the range of {topic} cannot be read: {reason}")]
+    Kafka {
+        /// The topic.
+        topic: Topic,
+        /// What the client said.
+        reason: String,
+    },
+    /// The registry does not say how a record is to be read; try again.
+    #[error("the schema of a record cannot be asked for: {0}")]
+    Registry(String),
+}
+
+/// What was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Range {
+    /// Where reading began: behind the offset asked for when retention has taken what was there.
+    pub from: i64,
+    /// Everything below was read.
+    pub end: i64,
+}
+
+/// Reads ranges. Each read has a consumer of its own, which joins no group and commits nothing.
+#[derive(Clone)]
+pub struct RangeReader {
+    kafka: KafkaConfig,
+    codec: Arc<Codec>,
+    schemas: SchemaSource,
+}
+
+impl RangeReader {
+    /// Reads with this codec, and asks `schemas` for what it does not know.
+    #[must_use]
+    pub fn new(kafka: KafkaConfig, codec: Arc<Codec>, schemas: SchemaSource) -> Self {
+        Self { kafka, codec, schemas }
+    }
+
+    /// Hands `take` every committed record of the partition from `from` (its start, when that is
+    /// lower or below 0) to where the log ends as the call begins, open transactions awaited. A record
+    /// that cannot be decoded is left out: it has effect nowhere (I11). Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// See [`RangeError`]; `take` may have had some records.
+    pub async fn read(
+        &self,
+        topic: Topic,
+        partition: i32,
+        from: i64,
+        take: impl FnMut(Record) + Send + 'static,
+    ) -> Result<Range, RangeError> {
+        let reading = Reading { reader: self.clone(), topic, partition, runtime: Handle::current() };
+        let read = tokio::task::spawn_blocking(move || reading.run(from, take)).await;
+        read.unwrap_or_else(|err| Err(RangeError::Kafka { topic, reason: err.to_string() }))
+    }
+}
+
+struct Reading {
+    reader: RangeReader,
+    topic: Topic,
+    partition: i32,
+    runtime: Handle,
+}
+
+impl Reading {
+    fn run(&self, from: i64, mut take: impl FnMut(Record)) -> Result<Range, RangeError> {
+        let consumer = self.consumer("read_committed")?;
+        let (start, end) = self.bounds(&consumer)?;
+        let from = from.max(start);
+        let mut range = Range { from, end: from };
+        if from >= end {
+            return Ok(range);
+        }
+        let mut assignment = TopicPartitionList::new();
+        let assigned = assignment
+            .add_partition_offset(self.topic.name(), self.partition, Offset::Offset(from))
+            .and_then(|()| consumer.assign(&assignment));
+        assigned.map_err(|err| self.kafka(&err))?;
+        let mut moved_at = Instant::now();
+        while range.end < end {
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    moved_at = Instant::now();
+                    if message.offset() >= end {
+                        break;
+                    }
+                    if let Some(record) = self.record(&message)? {
+                        take(record);
+                    }
+                    range.end = message.offset() + 1;
+                }
+                // What is left is control records.
+                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(err)) if moved_at.elapsed() > IDLE => return Err(self.kafka(&err)),
+                None if moved_at.elapsed() > IDLE => return Err(self.kafka(&"nothing comes")),
+                Some(Err(_)) | None => {}
+            }
+        }
+        range.end = end;
+        Ok(range)
+    }
+
+    /// The partition's first offset, and its end once all that is in the log by now is decided.
+    fn bounds(&self, committed: &BaseConsumer) -> Result<(i64, i64), RangeError> {
+        let log = self.consumer("read_uncommitted")?;
+        let ends = |consumer: &BaseConsumer| {
+            consumer.fetch_watermarks(self.topic.name(), self.partition, LOOK_UP).map_err(|err| self.kafka(&err))
+        };
+        let (start, end) = ends(&log)?;
+        let started = Instant::now();
+        while ends(committed)?.1 < end {
+            if started.elapsed() > LOOK_UP {
+                return Err(self.kafka(&"a transaction stays open"));
+            }
+            thread::park_timeout(STABLE_POLL);
+        }
+        Ok((start.max(0), end))
+    }
+
+    fn record(&self, message: &BorrowedMessage<'_>) -> Result<Option<Record>, RangeError> {
+        let value = message.payload().unwrap_or_default();
+        let mut decoded = self.reader.codec.decode_any(self.topic, value);
+        if let Err(DecodeError::UnknownSchema(id)) = decoded {
+            let learned = self.runtime.block_on(self.reader.schemas.learn(&self.reader.codec, id));
+            if let Err(ResolveError::Unavailable(reason)) = learned {
+                return Err(RangeError::Registry(reason));
+            }
+            decoded = self.reader.codec.decode_any(self.topic, value);
+        }
+        let appended_at_us = match message.timestamp() {
+            Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => ms.saturating_mul(1_000),
+            Timestamp::NotAvailable => 0,
+        };
+        let (topic, partition, offset) = (self.topic, self.partition, message.offset());
+        Ok(decoded.ok().map(|event| Record { topic, partition, offset, appended_at_us, event }))
+    }
+
+    fn consumer(&self, isolation: &str) -> Result<BaseConsumer, RangeError> {
+        let mut config: ClientConfig = self.reader.kafka.consumer();
+        config
+            .set("group.id", GROUP_ID)
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", isolation)
+            .set("enable.partition.eof", "true");
+        config.create().map_err(|err| self.kafka(&err))
+    }
+
+    fn kafka(&self, err: &dyn std::fmt::Display) -> RangeError {
+        RangeError::Kafka { topic: self.topic, reason: err.to_string() }
+    }
+}
