@@ -59,6 +59,10 @@ pub const POLL_SLEEP: Duration = Duration::from_millis(10);
 /// How long a call of the store, the registry or the producer may take before it counts as failed.
 pub const EFFECT_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long the registry may take to answer for a schema. With the back-off, the wait after an outage is less
+/// than 5 s.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long to wait at the start for all topics to be there.
 pub const TOPICS_WAIT: Duration = Duration::from_secs(30);
 
@@ -100,6 +104,7 @@ pub const POLL_INTERVAL_MS_MAX: u32 = 30_000;
 const _: () = assert!(BUFFER_RECORDS_MAX >= BATCH_RECORDS_MAX);
 const _: () = assert!(BACKOFF_MIN_US < BACKOFF_MAX_US);
 const _: () = assert!(BACKOFF_MAX_US < REVOKE_DRAIN_US);
+const _: () = assert!(RESOLVE_TIMEOUT.as_micros() as i64 + BACKOFF_MAX_US < 5_000_000);
 const _: () = assert!(FLUSHES_MAX >= 2, "one being written and one being appended");
 const _: () = assert!(TRANSACTION_TIMEOUT_MS < SESSION_TIMEOUT_MS && SESSION_TIMEOUT_MS <= POLL_INTERVAL_MS_MAX);
 const _: () = assert!(REVOKE_DRAIN_US < POLL_INTERVAL_MS_MAX as i64 * 1_000);

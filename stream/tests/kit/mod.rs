@@ -106,3 +106,10 @@ pub fn read_answers(config: &KafkaConfig, count: usize) -> BTreeMap<i32, Vec<Ans
         })
         .collect()
 }
+
+/// How many records a topic has.
+pub fn ends(config: &KafkaConfig, topic: &str, partitions: i32) -> i64 {
+    let consumer = reader(config);
+    let end = |partition| consumer.fetch_watermarks(topic, partition, DEADLINE).expect("the broker answers").1;
+    (0..partitions).map(end).sum()
+}

@@ -11,7 +11,7 @@ use super::{GroupSetup, Outbox};
 use crate::dead_letter::{DeadLetter, dead_letter};
 use crate::failpoint::{self, Point};
 use crate::group::event::{DeadRecord, Event, TaskId};
-use crate::group::limits::EFFECT_TIMEOUT;
+use crate::group::limits::{EFFECT_TIMEOUT, RESOLVE_TIMEOUT};
 use crate::group::metrics;
 use crate::processor::{Processor, StateStore, StoreUnavailable};
 use crate::producer::{AppendError, DELIVERY_TIMEOUT_MS};
@@ -126,7 +126,8 @@ impl<P: Processor> Effects<P> {
     pub(super) fn resolve(&self, id: SchemaId) {
         let setup = self.setup.clone();
         let effect = async move {
-            match setup.schemas.learn(&setup.codec, id).await {
+            let learnt = timeout(RESOLVE_TIMEOUT, setup.schemas.learn(&setup.codec, id)).await;
+            match learnt.unwrap_or_else(|_| Err(ResolveError::Unavailable("no answer in time".to_string()))) {
                 Ok(()) => Ok(Event::SchemaKnown(id)),
                 Err(ResolveError::NotFound(_) | ResolveError::Unusable { .. }) => Ok(Event::SchemaAbsent(id)),
                 Err(err @ ResolveError::Unavailable(_)) => Err(err),

@@ -1,0 +1,316 @@
+//! Goal: a change of the group stops no partition for long, whoever joins, leaves or dies, and no answer is
+//! lost or counted twice by it. Method: real scoring workers as processes on real servers; one lane in each
+//! partition gets an answer every 50 ms, and what the workers report of each lane says when it got on; at the
+//! end each lane's count must be what was appended. Control: each change moves partitions, or the reports of
+//! the last phase could not come.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use quiz_schemas::events::{
+    AnswerSubmitted, AnswersBody, AnswersRecord, LaneClosed, LaneOpened, ScoresBody, ScoresRecord,
+};
+use quiz_schemas::quiz::{AnswerKey, Picks, Response};
+use quiz_schemas::{Codec, GameId, LaneKey, PlayerId, SubmissionId, Topic};
+use quiz_stream::{KafkaConfig, Producer, ProducerOptions, SchemaSource, partition_of};
+use rdkafka::Message;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+/// Between two answers of a lane.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// For how long a change of the group is watched: longer than a dead member is waited for.
+const WATCHED: Duration = Duration::from_secs(14);
+
+fn server(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: see scripts/stack"))
+}
+
+/// A scoring worker; killed when it is dropped.
+struct Worker(Child);
+
+impl Worker {
+    fn start(name: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quizstream"));
+        command.args(["serve", "scoring", "--instance", name, "--admin-listen", "127.0.0.1:0"]);
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the binary starts"))
+    }
+
+    /// SIGTERM, and the time that it takes to end.
+    fn stop(mut self) -> Duration {
+        let started = Instant::now();
+        let sent = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+        let status = self.0.wait().expect("it ends");
+        assert!(status.success(), "{status}");
+        started.elapsed()
+    }
+
+    fn kill(mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it ends");
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What the workers have said of a lane.
+#[derive(Default)]
+struct Heard {
+    scored: i64,
+    /// When `scored` rose, in order.
+    rose: Vec<Instant>,
+    closed: Vec<i64>,
+}
+
+struct Stage {
+    codec: Arc<Codec>,
+    producer: Producer,
+    lanes: Vec<LaneKey>,
+    reader: BaseConsumer,
+    heard: BTreeMap<LaneKey, Heard>,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let kafka = KafkaConfig::new(server("QUIZ_KAFKA__BOOTSTRAP_SERVERS"), "rebalances");
+        let codec = Arc::new(Codec::new());
+        let schemas = SchemaSource::registry(&[server("QUIZ_REGISTRY__URL")]).expect("a registry");
+        schemas.register_all(&codec).await.expect("the registry answers");
+        let producer = Producer::new(&kafka, Arc::clone(&codec), ProducerOptions::default()).expect("a producer");
+        producer.ready(Duration::from_secs(20)).await.expect("Kafka answers");
+        let reader = reader(&kafka);
+        Self { lanes: lanes(), codec, producer, reader, heard: BTreeMap::new() }
+    }
+
+    async fn mark(&self, body: impl Fn() -> AnswersBody) {
+        let marker = |&LaneKey { game, lane }: &LaneKey| AnswersRecord { game, lane, body: body() }.into();
+        let markers: Vec<_> = self.lanes.iter().map(marker).collect();
+        self.producer.append_all(&markers).await.expect("Kafka takes them");
+    }
+
+    async fn open(&self) {
+        let opened = || LaneOpened {
+            question: 0,
+            key: AnswerKey::Single { options: 4, correct: Picks::one(1) },
+            points_max: 1000,
+            limit_us: 3_600_000_000,
+            rule: "speed-v1".into(),
+            streaks: false,
+            opened_at_us: 0,
+        };
+        self.mark(|| opened().into()).await;
+    }
+
+    /// Answers each lane until `stop`; how many answers each lane got.
+    fn answer(&self, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle<u64> {
+        let (producer, lanes, stop) = (self.producer.clone(), self.lanes.clone(), Arc::clone(stop));
+        tokio::spawn(async move {
+            let mut sent = 0;
+            let mut ticks = tokio::time::interval(EVERY);
+            while !stop.load(Ordering::Relaxed) {
+                ticks.tick().await;
+                sent += 1;
+                let records: Vec<_> = lanes.iter().map(|lane| answer(*lane, sent).into()).collect();
+                producer.append_all(&records).await.expect("Kafka takes them");
+            }
+            sent
+        })
+    }
+
+    /// Takes what the workers have said, for so long or until `enough`.
+    fn hear(&mut self, patience: Duration, enough: impl Fn(&BTreeMap<LaneKey, Heard>) -> bool) -> bool {
+        let started = Instant::now();
+        while started.elapsed() < patience {
+            if enough(&self.heard) {
+                return true;
+            }
+            let Some(message) = self.reader.poll(Duration::from_millis(20)) else { continue };
+            let message = message.expect("Kafka answers");
+            let record: ScoresRecord = self.codec.decode(message.payload().unwrap_or_default()).expect("a report");
+            let lane = LaneKey { game: record.game, lane: record.lane };
+            if !self.lanes.contains(&lane) {
+                continue;
+            }
+            let heard = self.heard.entry(lane).or_default();
+            if record.counts.scored > heard.scored {
+                heard.scored = record.counts.scored;
+                heard.rose.push(Instant::now());
+            }
+            if matches!(record.body, ScoresBody::LaneScored(_)) {
+                heard.closed.push(record.counts.scored);
+            }
+        }
+        enough(&self.heard)
+    }
+
+    /// Watches what a change does to the lanes: the longest time for which one got nowhere, and how many
+    /// stood still for longer than half a second.
+    fn watch(&mut self, what: &str) -> Duration {
+        let from = Instant::now();
+        self.hear(WATCHED, |_| false);
+        let mut pauses: Vec<Duration> = self.lanes.iter().map(|lane| self.heard[lane].pause(from)).collect();
+        pauses.sort_unstable();
+        let longest = pauses[pauses.len() - 1];
+        let stood = pauses.iter().filter(|pause| **pause > Duration::from_millis(500)).count();
+        println!(
+            "fault={what} longest_pause_s={:.2} median_pause_s={:.2} lanes_over_500ms={stood}/{}",
+            longest.as_secs_f64(),
+            pauses[pauses.len() / 2].as_secs_f64(),
+            pauses.len()
+        );
+        longest
+    }
+
+    /// Closes all lanes and holds their counts against what was sent.
+    async fn judge(&mut self, sent: u64) {
+        self.mark(|| LaneClosed { question: 0, closed_at_us: 0 }.into()).await;
+        let lanes = self.lanes.len();
+        let all = self.hear(Duration::from_secs(20), |heard| {
+            heard.values().filter(|heard| !heard.closed.is_empty()).count() == lanes
+        });
+        assert!(all, "not every lane has reported");
+        for (lane, heard) in &self.heard {
+            assert!(heard.closed.iter().all(|scored| *scored == sent as i64), "{lane}: {:?} of {sent}", heard.closed);
+        }
+    }
+}
+
+impl Heard {
+    /// The longest time from `from` on in which it did not rise.
+    fn pause(&self, from: Instant) -> Duration {
+        let before = self.rose.iter().rev().find(|at| **at < from).copied().unwrap_or(from);
+        let after = self.rose.iter().filter(|at| **at >= from).copied();
+        let times: Vec<Instant> = std::iter::once(before).chain(after).chain([Instant::now()]).collect();
+        times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    }
+}
+
+/// One lane of a new game in each partition.
+fn lanes() -> Vec<LaneKey> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let game = GameId::from_bits(now.as_micros() as u64);
+    let partitions = Topic::Answers.spec().partitions;
+    let in_partition = |partition| {
+        let lanes = (0..1_000).map(|lane| LaneKey { game, lane });
+        lanes.into_iter().find(|lane| partition_of(lane.to_string().as_bytes(), partitions) == partition)
+    };
+    (0..partitions).map(|partition| in_partition(partition).expect("a thousand lanes reach every partition")).collect()
+}
+
+fn answer(lane: LaneKey, n: u64) -> AnswersRecord {
+    let submitted = AnswerSubmitted {
+        question: 0,
+        player: PlayerId::from_bits(n),
+        submission: SubmissionId::from_bits(n),
+        response: Response::Picks(Picks::one(1)),
+        received_at_us: 0,
+        elapsed_us: 1_000,
+        edge: "test".into(),
+    };
+    AnswersRecord { game: lane.game, lane: lane.lane, body: submitted.into() }
+}
+
+/// Reads the reports from now on.
+fn reader(kafka: &KafkaConfig) -> BaseConsumer {
+    let mut config = kafka.consumer();
+    config.set("group.id", "test.rebalances").set("auto.offset.reset", "error");
+    let reader: BaseConsumer = config.create().expect("a consumer");
+    let mut all = TopicPartitionList::new();
+    for partition in 0..Topic::Scores.spec().partitions {
+        let (_, end) = reader
+            .fetch_watermarks(Topic::Scores.name(), partition, Duration::from_secs(10))
+            .expect("the topics are there: `quizstream topics apply`");
+        all.add_partition_offset(Topic::Scores.name(), partition, Offset::Offset(end)).expect("an offset");
+    }
+    reader.assign(&all).expect("assigned");
+    reader
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_group_stops_no_partition_for_long() {
+    let mut stage = Stage::set().await;
+    stage.open().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let answering = stage.answer(&stop);
+    let mut workers = vec![Worker::start("rebalances-1")];
+    let lanes = stage.lanes.len();
+    assert!(stage.hear(Duration::from_secs(40), |heard| heard.len() == lanes), "the first worker has all lanes");
+    let steady = stage.watch("none");
+
+    workers.push(Worker::start("rebalances-2"));
+    let second = stage.watch("1-to-2-workers");
+    workers.extend([Worker::start("rebalances-3"), Worker::start("rebalances-4")]);
+    let fourth = stage.watch("2-to-4-workers");
+    let ended = workers.remove(0).stop();
+    let left = stage.watch("worker-sigterm");
+    workers.remove(0).kill();
+    let killed = stage.watch("worker-kill-9");
+    workers.push(Worker::start("rebalances-5"));
+    let again = stage.watch("worker-again");
+
+    stop.store(true, Ordering::Relaxed);
+    let sent = answering.await.expect("no panic");
+    stage.judge(sent).await;
+    println!("seed=0 fault=rebalances sigterm_s={:.2} answers={}", ended.as_secs_f64(), sent * lanes as u64);
+    assert!(steady < Duration::from_secs(1), "at rest: {steady:?}");
+    for (what, pause) in [("second", second), ("fourth", fourth), ("left", left), ("again", again)] {
+        assert!(pause < Duration::from_secs(3), "{what}: {pause:?}");
+    }
+    assert!(killed < Duration::from_secs(10), "killed: {killed:?}");
+    assert!(ended < Duration::from_secs(6), "SIGTERM: {ended:?}");
+}
+
+/// Every two seconds a worker starts or is killed, for a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_rebalances_loses_nothing() {
+    const ROUNDS: usize = 30;
+    const WORKERS: usize = 4;
+    let mut stage = Stage::set().await;
+    stage.open().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let answering = stage.answer(&stop);
+    let mut workers = vec![Worker::start("storm-0")];
+    let lanes = stage.lanes.len();
+    assert!(stage.hear(Duration::from_secs(40), |heard| heard.len() == lanes), "the first worker has all lanes");
+    let (mut longest, mut kills) = (Duration::ZERO, 0);
+    let mut moved_at = Instant::now();
+    for round in 1..=ROUNDS {
+        if workers.len() == WORKERS || (round % 2 == 0 && workers.len() > 1) {
+            workers.remove(0).kill();
+            kills += 1;
+        } else {
+            workers.push(Worker::start(&format!("storm-{round}")));
+        }
+        let before: i64 = stage.heard.values().map(|heard| heard.scored).sum();
+        stage.hear(Duration::from_secs(2), |_| false);
+        if stage.heard.values().map(|heard| heard.scored).sum::<i64>() > before {
+            moved_at = Instant::now();
+        }
+        longest = longest.max(moved_at.elapsed());
+        assert!(longest < Duration::from_secs(10), "round {round}: nothing was scored for {longest:?}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let sent = answering.await.expect("no panic");
+    let calm = Instant::now();
+    let all = |heard: &BTreeMap<LaneKey, Heard>| heard.values().all(|heard| heard.scored == sent as i64);
+    assert!(stage.hear(Duration::from_secs(20), all), "the lag is not worked off");
+    let caught_up = calm.elapsed();
+    stage.judge(sent).await;
+    println!(
+        "seed=0 fault=rebalance-storm kills={kills} nothing_scored_s={:.1} caught_up_s={:.1} answers={}",
+        longest.as_secs_f64(),
+        caught_up.as_secs_f64(),
+        sent * lanes as u64
+    );
+    assert!(kills >= 10, "the fault bit");
+}
