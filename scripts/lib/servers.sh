@@ -81,7 +81,7 @@ write_balancer_config() {
     tracking+=("  server edge-$number $edge track edges/edge-$number maxconn 9000")
     routes+=("  use_backend ready-edge-$number if { path /ready/edge-$number }")
     probes+=("backend ready-edge-$number" "  http-request set-path /readyz" "  http-response set-status 404 if { status 503 }"
-      "  retries 0" "  timeout connect 300ms" "  timeout server 400ms" "  server admin $admin" "")
+      "  retries 0" "  timeout connect 1s" "  timeout server 2s" "  server admin $admin" "")
   done <"$STACK/balancer.edges"
   {
     cat <<CONFIG
@@ -128,7 +128,10 @@ backend edges
   http-check send meth GET uri-lf "/ready/%[srv_name]" ver HTTP/1.1 hdr Host balancer
   http-check expect status 200
   http-check disable-on-404
-  default-server inter 500ms fastinter 200ms downinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
+  # A dead process resets its sockets by itself; the checks are for what hangs, and must not take a busy edge for
+  # a dead one.
+  timeout check 2s
+  default-server inter 1s fastinter 500ms downinter 500ms fall 3 rise 1 on-marked-down shutdown-sessions
 $(printf '%s\n' "${servers[@]}")
 
 backend edges_by_pin

@@ -15,18 +15,28 @@ def measure(clients, stored):
     """The largest differences over all stored answers, in ms.
 
     `credit_lost_ms`: charged longer than the player took from seeing the question first to sending the answer
-    first, both on its own monotonic clock. `credit_gained_ms`: charged less.
+    first, both on its own monotonic clock. `vouched_lost_ms`: the same, over answers that were sent again after
+    an edge had vouched for their time, which a lost edge must not cost anything. `credit_gained_ms`: charged less.
     """
     shown, left = {}, {}
+    vouched, resent = set(), set()
     for line in clients.lines:
         if line["event"] == "applied" and line["kind"] == "question" and "mono_us" in line:
             shown.setdefault((line["game"], line["player"], line["question"]), line["mono_us"])
         elif line["event"] == "sent" and "mono_us" in line:
-            left.setdefault((line["game"], line["player"], line["question"]), line["mono_us"])
-    lost, gained = 0, 0
+            place = (line["game"], line["player"], line["question"])
+            if place in left and place in vouched:
+                resent.add(place)
+            left.setdefault(place, line["mono_us"])
+        elif line["event"] == "taken":
+            vouched.add((line["game"], line["player"], line["question"]))
+    lost, gained, broken = 0, 0, 0
     for doc in stored:
         place = (doc["game"], doc["player"], doc["question"])
         if place in shown and place in left:
             over_us = doc["elapsed_us"] - (left[place] - shown[place])
             lost, gained = max(lost, over_us), max(gained, -over_us)
-    return {"credit_lost_ms": round(lost / 1e3, 1), "credit_gained_ms": round(gained / 1e3, 1)}
+            if place in resent:
+                broken = max(broken, over_us)
+    ms = {"credit_lost_ms": lost, "vouched_lost_ms": broken, "credit_gained_ms": gained}
+    return {"vouched": len(resent), **{name: round(us / 1e3, 1) for name, us in ms.items()}}

@@ -53,20 +53,25 @@ def receipt_waits(clients):
 
 
 def host_waits(clients):
-    """µs from each `closed` to its board, and from each board to the next question, as the hosts saw them."""
+    """µs from the last receipt of a question to its board, and from each board to the next question.
+
+    The first is what people wait for when all have answered: the close, the lanes and the board.
+    """
     boards, nexts = [], []
-    for (_, player), course in clients.courses.items():
+    receipts = defaultdict(list)
+    for key, line in clients.acked.items():
+        receipts[key[0], key[2]].append(line["ts_us"])
+    for (game, player), course in clients.courses.items():
         if player is not None:
             continue
-        closed, board = {}, None
+        board = None
         for line in course:
             if line["event"] != "applied":
                 continue
-            if line["kind"] == "closed":
-                closed.setdefault(line["question"], line["ts_us"])
-            elif line["kind"] == "board":
-                if line["question"] in closed:
-                    boards.append(line["ts_us"] - closed.pop(line["question"]))
+            if line["kind"] == "board":
+                before = [at for at in receipts[game, line["question"]] if at <= line["ts_us"]]
+                if before:
+                    boards.append(line["ts_us"] - max(before))
                 board = line["ts_us"]
             elif line["kind"] == "question" and board is not None:
                 nexts.append(line["ts_us"] - board)

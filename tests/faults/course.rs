@@ -100,8 +100,9 @@ impl Course {
         let verdict = tokio::task::spawn_blocking(move || Verdict::of(&folder)).await.expect("it does not panic");
         let more = more(&verdict);
         verdict.tell(self.fault, self.seed, verdict.number("unavailable_s"), &more);
-        verdict.is_clean();
+        // Before the games are over the pipeline is still at work, and there is nothing to judge.
         assert!(heard, "every player heard the end: {last}");
+        verdict.is_clean();
         verdict
     }
 }

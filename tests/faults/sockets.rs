@@ -140,7 +140,7 @@ async fn f28_clients_that_do_not_read() {
     const SLOW: usize = 100;
     // Room for those who do not read.
     let more = vec!["--capacity".into(), "1000".into()];
-    let plan = Plan { games: 4, questions: 8, more, ..Plan::default() };
+    let plan = Plan { games: 4, questions: 14, more, ..Plan::default() };
     let mut course = Course::start("F28", Cluster { edges: 1, ..Cluster::default() }, plan).await;
     let edge = course.fleet.edges()[0];
     course.load.half_acked(0).await;
