@@ -11,6 +11,23 @@ pub const BACKOFF_MS_MAX: u64 = 10_000;
 /// The longest wait that an edge may ask for, ms.
 pub const HINT_MS_MAX: u64 = 60_000;
 
+/// What an edge asks of those whom it sends away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Hint {
+    /// Not to come back before: `Retry-After`, `retry_after_ms`.
+    pub least: Duration,
+    /// To draw the next wait from nothing to this: the wait that a close reason names.
+    pub spread: Option<Duration>,
+}
+
+impl Hint {
+    /// Not to come back before `least`.
+    #[must_use]
+    pub fn after(least: Duration) -> Self {
+        Self { least, spread: None }
+    }
+}
+
 /// Waits with full jitter: anything from nothing to the whole of a bound that doubles, so that a
 /// room which lost its edge does not come back in one instant.
 pub struct Backoff {
@@ -25,12 +42,14 @@ impl Backoff {
         Self { tries: 0, dice }
     }
 
-    /// The next wait. It is never shorter than what the edge asked for.
-    pub fn next(&mut self, hint: Option<Duration>) -> Duration {
-        let bound_ms = (BACKOFF_MS_MIN << self.tries.min(16)).min(BACKOFF_MS_MAX);
+    /// The next wait, as the edge asked for it.
+    pub fn next(&mut self, hint: Hint) -> Duration {
+        let doubled_ms = (BACKOFF_MS_MIN << self.tries.min(16)).min(BACKOFF_MS_MAX);
+        let spread_ms = hint.spread.map(|spread| u64::try_from(spread.as_millis()).unwrap_or(HINT_MS_MAX));
+        let bound_ms = spread_ms.unwrap_or(doubled_ms).min(HINT_MS_MAX);
         self.tries += 1;
         let jitter = Duration::from_millis(self.dice.below(bound_ms + 1));
-        hint.unwrap_or_default().min(Duration::from_millis(HINT_MS_MAX)) + jitter
+        hint.least.min(Duration::from_millis(HINT_MS_MAX)) + jitter
     }
 
     /// An edge has let us in: the next loss starts from a short wait again.
@@ -51,8 +70,8 @@ mod tests {
             let bound = (400_u128 * 2_u128.pow(tries)).min(10_000);
             let waits = (0..400).map(|seed| {
                 let mut backoff = Backoff::new(Dice::new(seed, 0, 0));
-                (0..tries).for_each(|_| _ = backoff.next(None));
-                backoff.next(None).as_millis()
+                (0..tries).for_each(|_| _ = backoff.next(Hint::default()));
+                backoff.next(Hint::default()).as_millis()
             });
             let waits: Vec<u128> = waits.collect();
             assert!(waits.iter().all(|wait| *wait <= bound), "try {tries}");
@@ -65,18 +84,29 @@ mod tests {
     fn a_hint_is_honoured_and_bounded() {
         let hint = Duration::from_secs(2);
         for seed in 0..100 {
-            let wait = Backoff::new(Dice::new(seed, 0, 0)).next(Some(hint));
+            let wait = Backoff::new(Dice::new(seed, 0, 0)).next(Hint::after(hint));
             assert!((hint..=hint + Duration::from_millis(BACKOFF_MS_MIN)).contains(&wait));
         }
-        let absurd = Backoff::new(Dice::new(1, 0, 0)).next(Some(Duration::from_secs(1_000_000)));
+        let absurd = Backoff::new(Dice::new(1, 0, 0)).next(Hint::after(Duration::from_secs(1_000_000)));
         assert!(absurd <= Duration::from_millis(HINT_MS_MAX + BACKOFF_MS_MIN));
+    }
+
+    #[test]
+    fn a_spread_is_the_bound_of_one_wait() {
+        let hint = Hint { least: Duration::ZERO, spread: Some(Duration::from_secs(5)) };
+        let waits: Vec<u128> =
+            (0..400).map(|seed| Backoff::new(Dice::new(seed, 0, 0)).next(hint).as_millis()).collect();
+        assert!(waits.iter().all(|wait| *wait <= 5_000));
+        assert!(waits.iter().min() < Some(&500) && waits.iter().max() > Some(&4_500));
+        let absurd = Hint { least: Duration::ZERO, spread: Some(Duration::MAX) };
+        assert!(Backoff::new(Dice::new(1, 0, 0)).next(absurd) <= Duration::from_millis(HINT_MS_MAX));
     }
 
     #[test]
     fn a_client_that_got_in_starts_anew() {
         let mut backoff = Backoff::new(Dice::new(7, 0, 0));
-        (0..10).for_each(|_| _ = backoff.next(None));
+        (0..10).for_each(|_| _ = backoff.next(Hint::default()));
         backoff.settled();
-        assert!(backoff.next(None) <= Duration::from_millis(BACKOFF_MS_MIN));
+        assert!(backoff.next(Hint::default()) <= Duration::from_millis(BACKOFF_MS_MIN));
     }
 }

@@ -7,7 +7,7 @@ use quiz_schemas::quiz::Quiz;
 use reqwest::StatusCode;
 use tokio::time::{Instant, sleep};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Hint};
 use super::choices::Dice;
 use super::link::Way;
 use super::socket::retry_after;
@@ -43,7 +43,7 @@ pub async fn create(way: &Way, quiz: &Quiz, capacity: u32) -> Result<Created, Fa
             return Err(Failure::new(Exit::Unavailable, format!("the edge does not answer: {why}"))
                 .hint("its log says why; is its port free?"));
         }
-        sleep(backoff.next(hint)).await;
+        sleep(backoff.next(Hint::after(hint.unwrap_or_default()))).await;
     }
     Err(Failure::new(Exit::Usage, "there is no edge to ask"))
 }

@@ -9,7 +9,7 @@ use quiz_schemas::Pin;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Hint};
 use super::choices::Dice;
 use super::feed::{Feed, Take};
 use super::socket::{Closing, Incoming, Socket};
@@ -162,8 +162,8 @@ struct Name {
 }
 
 enum Attempt {
-    In(Socket, Greeting),
-    Again(Option<Duration>),
+    In(Box<(Socket, Greeting)>),
+    Again(Hint),
 }
 
 /// A seat's connection.
@@ -175,7 +175,7 @@ pub struct Link {
     socket: Option<Socket>,
     feed: Feed,
     backoff: Backoff,
-    hint: Option<Duration>,
+    hint: Hint,
     heard: Instant,
     pinged: Instant,
     /// When something was said that must have a reply, if nothing was heard since.
@@ -198,7 +198,7 @@ impl Link {
             socket: None,
             feed: Feed::default(),
             backoff: Backoff::new(dice),
-            hint: None,
+            hint: Hint::default(),
             heard: now,
             pinged: now,
             asked: None,
@@ -291,7 +291,7 @@ impl Link {
         self.asked = None;
         self.lost = Instant::now();
         self.failed = true;
-        self.hint = closing.retry_after;
+        self.hint = Hint { least: Duration::ZERO, spread: closing.spread };
         let edge = self.edge();
         match closing.code {
             Some(code) if !Close::reconnects(code) => Err(LinkError::Closed(code)),
@@ -305,13 +305,13 @@ impl Link {
     async fn enter(&mut self) -> Result<Happening, LinkError> {
         loop {
             if self.failed {
-                sleep(self.backoff.next(self.hint.take())).await;
+                sleep(self.backoff.next(std::mem::take(&mut self.hint))).await;
             }
             if self.lost.elapsed() >= self.way.patience {
                 return Err(LinkError::NoEdge(self.lost.elapsed()));
             }
             match self.attempt().await? {
-                Attempt::In(socket, greeting) => return Ok(self.entered(socket, greeting)),
+                Attempt::In(entered) => return Ok(self.entered(*entered)),
                 Attempt::Again(hint) => {
                     self.failed = true;
                     self.hint = hint;
@@ -321,7 +321,7 @@ impl Link {
         }
     }
 
-    fn entered(&mut self, socket: Socket, greeting: Greeting) -> Happening {
+    fn entered(&mut self, (socket, greeting): (Socket, Greeting)) -> Happening {
         self.socket = Some(socket);
         self.backoff.settled();
         self.failed = false;
@@ -358,15 +358,15 @@ impl Link {
         let opened = timeout(OPEN_WAIT, Socket::open(self.edge(), self.way.source)).await;
         let mut socket = match opened {
             Ok(Ok(socket)) => socket,
-            Ok(Err(err)) => return Ok(Attempt::Again(err.retry_after)),
-            Err(_) => return Ok(Attempt::Again(None)),
+            Ok(Err(err)) => return Ok(Attempt::Again(Hint::after(err.retry_after.unwrap_or_default()))),
+            Err(_) => return Ok(Attempt::Again(Hint::default())),
         };
         for _ in 0..HELLOS_MAX {
             if !matches!(timeout(SEND_WAIT, socket.send(&self.hello())).await, Ok(Ok(()))) {
-                return Ok(self.unanswered(None));
+                return Ok(self.unanswered(Hint::default()));
             }
             match timeout(GREETING_WAIT, greeting(&mut socket)).await.unwrap_or(Err(Refusal::Silent)) {
-                Ok(greeting) => return Ok(Attempt::In(socket, greeting)),
+                Ok(greeting) => return Ok(Attempt::In(Box::new((socket, greeting)))),
                 Err(Refusal::Error(ErrorCode::Unavailable | ErrorCode::RateLimited, hint)) => {
                     // The edge knows what it could not finish: it is asked again before another.
                     self.name.uncertain = true;
@@ -374,24 +374,24 @@ impl Link {
                 }
                 Err(Refusal::Error(ErrorCode::NicknameTaken, _)) if self.name.uncertain => self.name.number += 1,
                 Err(Refusal::Error(code, _)) => return Err(LinkError::Refused(code)),
-                Err(Refusal::Silent) => return Ok(self.unanswered(None)),
+                Err(Refusal::Silent) => return Ok(self.unanswered(Hint::default())),
                 Err(Refusal::Closed(closing)) => match closing.code {
                     Some(code) if !Close::reconnects(code) => return Err(LinkError::Closed(code)),
-                    _ => return Ok(self.unanswered(closing.retry_after)),
+                    _ => return Ok(self.unanswered(Hint { least: Duration::ZERO, spread: closing.spread })),
                 },
             }
         }
-        Ok(self.unanswered(None))
+        Ok(self.unanswered(Hint::default()))
     }
 
-    fn unanswered(&mut self, hint: Option<Duration>) -> Attempt {
+    fn unanswered(&mut self, hint: Hint) -> Attempt {
         self.name.uncertain = true;
         Attempt::Again(hint)
     }
 }
 
 enum Refusal {
-    Error(ErrorCode, Option<Duration>),
+    Error(ErrorCode, Hint),
     Closed(Closing),
     Silent,
 }
@@ -404,7 +404,7 @@ async fn greeting(socket: &mut Socket) -> Result<Greeting, Refusal> {
                 ServerMessage::Joined(joined) => return Ok(Greeting::Joined(joined)),
                 ServerMessage::Hosting(hosting) => return Ok(Greeting::Hosting(hosting)),
                 ServerMessage::Error(error) => {
-                    let hint = error.retry_after_ms.map(|ms| Duration::from_millis(u64::from(ms)));
+                    let hint = Hint::after(Duration::from_millis(u64::from(error.retry_after_ms.unwrap_or(0))));
                     return Err(Refusal::Error(error.code, hint));
                 }
                 _ => {}

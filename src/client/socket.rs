@@ -34,8 +34,8 @@ pub enum Incoming {
 pub struct Closing {
     /// The close code, if one was sent.
     pub code: Option<u16>,
-    /// When to come back, if the edge says.
-    pub retry_after: Option<Duration>,
+    /// The wait that the close reason names: the bound of the first.
+    pub spread: Option<Duration>,
 }
 
 /// Why no socket came to be.
@@ -70,8 +70,8 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// The wait that a close reason names: the number in it, as in `going_away; retry in 1500 ms`.
-fn retry_after_of(reason: &str) -> Option<Duration> {
+/// The wait that a close reason names: the number in it, as in `going_away 1000ms`.
+fn spread_of(reason: &str) -> Option<Duration> {
     let digits = reason.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?;
     digits.parse().ok().map(Duration::from_millis)
 }
@@ -122,7 +122,7 @@ impl Socket {
                 Some(Ok(Message::Close(frame))) => {
                     return Incoming::Closed(frame.map_or_else(Closing::default, |frame| Closing {
                         code: Some(frame.code.into()),
-                        retry_after: retry_after_of(&frame.reason),
+                        spread: spread_of(&frame.reason),
                     }));
                 }
                 Some(Ok(_)) => return Incoming::Alive,
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_close_reason_may_name_a_wait() {
-        let ms = |reason| retry_after_of(reason).map(|wait| wait.as_millis());
+        let ms = |reason| spread_of(reason).map(|wait| wait.as_millis());
         assert_eq!(ms("going_away 1500ms"), Some(1500));
         assert_eq!(ms("going_away; retry in 20 ms"), Some(20));
         assert_eq!(ms("going_away retry_after_ms=300"), Some(300));

@@ -19,7 +19,7 @@ use super::player::{Gamer, Room, applied};
 use crate::client::choices::{Dice, nickname};
 use crate::client::create::create;
 use crate::client::feed::Feed;
-use crate::client::host::Host;
+use crate::client::host::{Host, Watch};
 use crate::client::link::{Greeting, Happening, Hello, Link, LinkError, Way};
 use crate::client::player::Player;
 use crate::exit::{Exit, Failure};
@@ -217,7 +217,7 @@ impl Game {
 }
 
 /// Writes down what the host sees.
-fn watch(around: &Around, created: &Created) -> Box<dyn FnMut(&Happening, &Feed) + Send> {
+fn watch(around: &Around, created: &Created) -> Watch {
     let (log, meter, game) = (around.log.clone(), around.meter.clone(), created.game);
     Box::new(move |happening, feed| {
         let line = match happening {

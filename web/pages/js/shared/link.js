@@ -4,10 +4,10 @@ import { SUBPROTOCOL, reconnects } from "./wire.js";
 
 /** The most that the first wait before a new try may be, ms; it doubles with each. */
 export const BACKOFF_MS_MIN = 400;
-/** The most that any wait may be, before what the edge asks for is added, ms. */
+/** The most that any wait may be, unless the edge asks for more, ms. */
 export const BACKOFF_MS_MAX = 15_000;
 /** The longest wait that an edge may ask for, ms. */
-export const HINT_MS_MAX = 60_000;
+export const SPREAD_MS_MAX = 60_000;
 /** How long a socket may take to open, ms. */
 const OPEN_WAIT_MS = 8_000;
 /** Between two looks whether the other side still lives, ms. */
@@ -21,25 +21,26 @@ export const PONG_WAIT_MS = 6_000;
 
 /**
  * How long to wait before try number `tries` (from 0): anything from nothing to the whole of a
- * bound that doubles, so that a room which lost its edge does not come back in one instant; and
- * never less than what the edge asks for.
+ * bound, so that a room which lost its edge does not come back in one instant. The bound doubles;
+ * for the first try it is what the edge asked for, if it did.
  * @param {number} tries
  * @param {number} random 0 to 1
- * @param {number} [hintMs]
+ * @param {number | null} [spreadMs] the wait that the close reason names
  * @returns {number} ms
  */
-export function backoffMs(tries, random, hintMs = 0) {
-  const bound = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(tries, 10));
-  return Math.round(Math.min(hintMs, HINT_MS_MAX) + bound * random);
+export function backoffMs(tries, random, spreadMs = null) {
+  const bound = spreadMs ?? Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(tries, 10));
+  return Math.round(Math.min(bound, SPREAD_MS_MAX) * random);
 }
 
 /**
- * The wait that a close reason names: the number in it, as in `going_away; retry in 1500 ms`.
+ * The wait that a close reason names: the number in it, as in `going_away 1000ms`.
  * @param {string} reason
- * @returns {number} ms, 0 when it names none
+ * @returns {number | null} ms
  */
-export function hintOf(reason) {
-  return Number(/\d{1,9}/.exec(reason)?.[0] ?? 0);
+export function spreadOf(reason) {
+  const digits = /\d{1,9}/.exec(reason)?.[0];
+  return digits === undefined ? null : Number(digits);
 }
 
 /**
@@ -165,7 +166,7 @@ export class Link {
     }
     this.onState("waiting", code);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#open(), backoffMs(this.#tries, this.random(), hintOf(reason)));
+    this.#timer = setTimeout(() => this.#open(), backoffMs(this.#tries, this.random(), spreadOf(reason)));
     this.#tries += 1;
   }
 
