@@ -115,3 +115,23 @@ fn a_server_that_is_not_there_is_exit_code_5() {
     assert_eq!(topics.status.code(), Some(5), "{}", stderr(&topics));
     assert!(stderr(&topics).contains("hint:"), "{}", stderr(&topics));
 }
+
+#[test]
+fn the_books_are_asked_for_by_game() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_quizstream"))
+            .args(arguments)
+            .env("QUIZ_MONGO__URI", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200")
+            .output()
+            .expect("the binary runs");
+        (output.status.code(), stderr(&output))
+    };
+    let (code, told) = run(&["admin", "ledger"]);
+    assert_eq!(code, Some(2), "{told}");
+    let (code, told) = run(&["admin", "ledger", "123456"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("13 characters"), "a PIN is no game: {told}");
+    let (code, told) = run(&["admin", "ledger", "0000000000007", "--json"]);
+    assert_eq!(code, Some(5), "{told}");
+    assert!(told.contains("hint:"), "{told}");
+}

@@ -5,8 +5,9 @@ mod kit;
 
 use kit::{Rig, quiz};
 use quiz_schemas::AnyEvent;
-use quiz_schemas::events::CommandsBody;
+use quiz_schemas::events::{CommandsBody, EdgeTotals, LaneTotals, LedgerState, QuestionLedger};
 use quiz_schemas::quiz::{AnswerKey, Picks};
+use quiz_store::{LedgerDoc, Write};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
@@ -92,6 +93,39 @@ async fn a_board_is_for_its_host() {
     // The lobby is open, or about to be; a board there is not.
     let response = get(Some(&one.host_token)).await;
     assert_eq!(response.status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn books_are_for_their_host() {
+    let rig = Rig::start().await;
+    let (one, other) = (rig.create().await, rig.create().await);
+    let get = |token: Option<&str>| {
+        let request = Client::new().get(format!("http://{}/v1/games/{}/ledger", rig.edge.address, one.game));
+        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        async move { request.send().await.expect("the edge answers") }
+    };
+    problem(get(None).await, 401, "token_invalid").await;
+    problem(get(Some(&other.host_token)).await, 403, "not_host").await;
+    problem(get(Some(&one.host_token)).await, 404, "no_ledger").await;
+    let ledger = QuestionLedger {
+        version: 1,
+        state: LedgerState::Balanced,
+        edges: EdgeTotals { received: 2, acked: 2, ..EdgeTotals::default() },
+        lanes: LaneTotals { logged: 2, scored: 2, stored: 2, ..LaneTotals::default() },
+        lost: 0,
+        unstored: 0,
+        phantom: 0,
+        unclaimed: 0,
+        suspects: Vec::new(),
+    };
+    let open = QuestionLedger { state: LedgerState::Open, ..ledger.clone() };
+    let told = |question, ledger| Write::Ledger(LedgerDoc { game: one.game, question, ledger });
+    rig.store.write(&[told(0, ledger)]).await.unwrap();
+    let body: Value = get(Some(&one.host_token)).await.json().await.unwrap();
+    assert_eq!((&body["state"], &body["questions"][0]["lanes"]["stored"]), (&json!("balanced"), &json!(2)), "{body}");
+    rig.store.write(&[told(1, open)]).await.unwrap();
+    let body: Value = get(Some(&one.host_token)).await.json().await.unwrap();
+    assert_eq!((&body["state"], &body["questions"][1]["question"]), (&json!("open"), &json!(1)), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

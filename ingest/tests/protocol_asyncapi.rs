@@ -2,15 +2,19 @@
 //! of the protocol has its message; samples of all of them, and those only, validate against it.
 #![allow(clippy::unwrap_used)]
 
-use quiz_ingest::http::{Created, Problem};
+use quiz_ingest::http::{Created, GameLedger, Problem};
 use quiz_ingest::protocol::{
     Ack, Answer, Board, BoardLine, ClientMessage, Close, Command, CorrectAnswer, Counted, Cursor, ErrorCode,
     ErrorMessage, HostAction, Hosting, Joined, Lobby, LobbyName, Over, OwnOutcome, QuestionMessage, Replying,
     ServerMessage, Stopped, Taken,
 };
-use quiz_schemas::events::{CommandRejection, OverReason, StopReason, Verdict};
+use quiz_schemas::events::{
+    CommandRejection, EdgeTotals, Imbalance, LaneTotals, LedgerState, OverReason, QuestionLedger, StopReason, Suspect,
+    Verdict,
+};
 use quiz_schemas::quiz::{AnswerKey, Picks, QuestionKind, Response};
 use quiz_schemas::{GameId, Pin, PlayerId, SubmissionId};
+use quiz_store::LedgerDoc;
 use serde_json::{Value, json};
 
 fn document(text: &str) -> Value {
@@ -327,7 +331,22 @@ fn http_bodies_are_as_described() {
     };
     let problem = Problem::unavailable().detail("later").problems(vec!["one".into()]);
     let ServerMessage::Board(board) = &board_samples()[5] else { panic!("not a board") };
+    let suspect = Suspect { submission: SubmissionId::from_bits(9), kind: Imbalance::Unstored };
+    let ledger = QuestionLedger {
+        version: 2,
+        state: LedgerState::Imbalanced,
+        edges: EdgeTotals { received: 3, acked: 3, ..EdgeTotals::default() },
+        lanes: LaneTotals { logged: 3, scored: 3, stored: 2, ..LaneTotals::default() },
+        lost: 0,
+        unstored: 1,
+        phantom: 0,
+        unclaimed: 0,
+        suspects: vec![suspect],
+    };
+    let books = GameLedger::of(game(), vec![LedgerDoc { game: game(), question: 0, ledger }]);
+    assert_eq!(books.state, LedgerState::Imbalanced);
     for (name, value) in [
+        ("Ledger", serde_json::to_value(books).unwrap()),
         ("Created", serde_json::to_value(created).unwrap()),
         ("Problem", serde_json::to_value(problem).unwrap()),
         ("Board", serde_json::to_value(board).unwrap()),

@@ -11,7 +11,6 @@ use quiz_store::{LedgerDoc, Write};
 use quiz_stream::{Output, Record};
 
 use super::books::{Books, Stage};
-use super::metric::Metric;
 use super::presence::Presence;
 use super::{Key, LINGER_US, LaneQuestion, OVER_US_MAX, UNBEGUN_US};
 
@@ -196,7 +195,6 @@ impl Game {
         }
         let ledger = QuestionLedger { version: version.saturating_add(1), ..ledger };
         self.told.insert(question, ledger.clone());
-        Metric::BooksTold.count(1);
         let body: LedgerBody = ledger.clone().into();
         out.produce.push(LedgerRecord { game: self.id, question, at_us, body }.into());
         out.write.push(Write::Ledger(LedgerDoc { game: self.id, question, ledger }));

@@ -1,12 +1,12 @@
 //! The counters of the ledger, all names in one place.
 
-use quiz_schemas::events::Imbalance;
+use quiz_schemas::events::{Imbalance, LedgerState};
 
 /// A counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Metric {
-    /// Books told, those that are open included.
-    BooksTold,
+    /// Books told and stored, by state.
+    Questions,
     /// Lanes whose answers were compared one by one.
     LanesAudited,
     /// Answers or counts that are wrong, by kind: this is the alert.
@@ -22,7 +22,7 @@ pub enum Metric {
 impl Metric {
     /// Every counter.
     pub const ALL: [Metric; 6] = [
-        Metric::BooksTold,
+        Metric::Questions,
         Metric::LanesAudited,
         Metric::Imbalances,
         Metric::EdgesSilent,
@@ -34,7 +34,7 @@ impl Metric {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Metric::BooksTold => "quiz_ledger_books_told_total",
+            Metric::Questions => "quiz_ledger_questions_total",
             Metric::LanesAudited => "quiz_ledger_lanes_audited_total",
             Metric::Imbalances => "quiz_ledger_imbalances_total",
             Metric::EdgesSilent => "quiz_ledger_edges_silent_total",
@@ -45,6 +45,17 @@ impl Metric {
 
     pub(super) fn count(self, by: u64) {
         metrics::counter!(self.name()).increment(by);
+    }
+
+    /// Counts books that were told.
+    pub(super) fn questions(state: LedgerState) {
+        let state = match state {
+            LedgerState::Open => "open",
+            LedgerState::Balanced => "balanced",
+            LedgerState::Imbalanced => "imbalanced",
+            LedgerState::Unknown => "unknown",
+        };
+        metrics::counter!(Metric::Questions.name(), "state" => state).increment(1);
     }
 
     /// Counts imbalances of one kind.

@@ -129,6 +129,7 @@ impl StateStore<LedgerProjection> for LedgerStore {
 /// alerts again.
 fn tell_of(doc: &LedgerDoc) {
     let LedgerDoc { game, question, ledger } = doc;
+    Metric::questions(ledger.state);
     Metric::EdgesSilent.count(ledger.edges.silent.unsigned_abs());
     if ledger.state != LedgerState::Imbalanced {
         return;
@@ -145,7 +146,7 @@ fn tell_of(doc: &LedgerDoc) {
         ledger.suspects.iter().map(|suspect| format!("{} {}", suspect.kind.reason(), suspect.submission)).collect();
     tracing::error!(
         %game, question, lost = ledger.lost, unstored = ledger.unstored, phantom = ledger.phantom, ?suspects,
-        "the books do not balance"
+        "the books of a question do not balance"
     );
 }
 
