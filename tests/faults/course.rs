@@ -95,10 +95,11 @@ impl Course {
     /// all have heard the end.
     pub async fn end(self, more: impl FnOnce(&Verdict) -> String) -> Verdict {
         let (heard, last) = self.load.end().await;
+        let own = self.fleet.imbalances().await.map_or_else(|| "none".to_string(), |count| count.to_string());
         self.fleet.stop().await;
         let folder = self.folder.clone();
         let verdict = tokio::task::spawn_blocking(move || Verdict::of(&folder)).await.expect("it does not panic");
-        let more = more(&verdict);
+        let more = format!("own_ledger={own} {}", more(&verdict));
         verdict.tell(self.fault, self.seed, verdict.number("unavailable_s"), &more);
         // Before the games are over the pipeline is still at work, and there is nothing to judge.
         assert!(heard, "every player heard the end: {last}");

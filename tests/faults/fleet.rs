@@ -81,10 +81,11 @@ impl Fleet {
         self.environment.insert(name.to_string(), value.to_string());
     }
 
-    /// Starts a whole cluster: `sessions-1`, `scoring-1`, `board-1`, `edge-1` and so on.
+    /// Starts a whole cluster: `ledger-1`, `sessions-1`, `scoring-1`, `board-1`, `edge-1` and so on.
     pub async fn start(&mut self, cluster: Cluster) {
         let Cluster { edges, sessions, scoring, boards } = cluster;
-        for (role, count) in [("sessions", sessions), ("scoring", scoring), ("board", boards), ("edge", edges)] {
+        let counts = [("ledger", 1), ("sessions", sessions), ("scoring", scoring), ("board", boards), ("edge", edges)];
+        for (role, count) in counts {
             for number in 1..=count {
                 self.role(role, number, Special::default()).await;
             }
@@ -190,6 +191,12 @@ impl Fleet {
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
+    /// Imbalances that the pipeline's own ledger has found; None when it does not answer.
+    pub async fn imbalances(&self) -> Option<f64> {
+        self.ask("ledger-1", "/metrics").await?;
+        Some(self.metric("ledger-1", "quiz_ledger_imbalances_total", &[]).await)
+    }
+
     /// A metric of a process: the sum over its labels of those series whose line has all of `having`.
     pub async fn metric(&self, name: &str, metric: &str, having: &[&str]) -> f64 {
         let (_, text) = self.ask(name, "/metrics").await.unwrap_or_else(|| panic!("{name} tells no metrics"));
@@ -197,6 +204,7 @@ impl Fleet {
             .filter(|line| line.starts_with(metric) && line[metric.len()..].starts_with([' ', '{']))
             .filter(|line| having.iter().all(|part| line.contains(part)))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+            // Not `sum`, whose nothing is -0.
+            .fold(0.0, |all, one| all + one)
     }
 }
