@@ -47,16 +47,17 @@ async fn ask(game: &mut Game, pipeline: &Pipeline, no: QuestionNo) {
     assert_eq!(stored as i64, board.answered, "question {no}: stored what was judged");
 }
 
-/// Plays a game while the process of `role` ends at `death` and is started again. How long that took of it.
+/// Plays a game while the process of `role` ends at `death` and is started again.
 async fn play(pipeline: &Pipeline, role: &str, death: Death, seed: u64) {
     let mut child = start(role, Some(death));
-    let mut game = support::game(pipeline, support::quiz(QUESTIONS, 4_000), PLAYERS, seed).await;
     let started = Instant::now();
     let course = async {
+        let mut game = support::game(pipeline, support::quiz(QUESTIONS, 4_000), PLAYERS, seed).await;
         for no in 0..QUESTIONS as QuestionNo {
             ask(&mut game, pipeline, no).await;
         }
-        game.end().await.unwrap_or_else(|failure| panic!("{}", failure.message))
+        let over = game.end().await.unwrap_or_else(|failure| panic!("{}", failure.message));
+        (game, over)
     };
     let again = async {
         let ended = timeout(Duration::from_secs(60), child.wait()).await;
@@ -64,7 +65,7 @@ async fn play(pipeline: &Pipeline, role: &str, death: Death, seed: u64) {
         assert!(!ended.success(), "{role} aborts at {death:?}: {ended}");
         (start(role, None), started.elapsed())
     };
-    let (over, (successor, died_after)) = tokio::join!(course, again);
+    let ((game, over), (successor, died_after)) = tokio::join!(course, again);
     let proof = game.prove(pipeline, &over).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     let total = proof.ledger.total();
     println!(
