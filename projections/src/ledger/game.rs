@@ -190,7 +190,7 @@ impl Game {
         let Some(books) = self.questions.get_mut(&question) else { return };
         let at_us = books.at_us;
         let ledger = books.ledger(version, closing);
-        if last == Some(&ledger) {
+        if last.is_some_and(|last| *last == ledger || knew_more(last, &ledger)) {
             return;
         }
         let ledger = QuestionLedger { version: version.saturating_add(1), ..ledger };
@@ -229,4 +229,12 @@ impl Game {
     pub(super) fn has_open_books(&self) -> bool {
         self.told.values().any(|ledger| ledger.state == LedgerState::Open)
     }
+}
+
+/// Whether closed books were told from more than `now` is: all counts only rise, so whoever reads less has not
+/// read it all. That is so when a successor meets a game again that was done, since an older one is not: it
+/// begins where the older one does, which may be behind the first tallies or reports of this one.
+fn knew_more(last: &QuestionLedger, now: &QuestionLedger) -> bool {
+    let closed = matches!(last.state, LedgerState::Balanced | LedgerState::Imbalanced);
+    closed && (last.edges.received > now.edges.received || last.lanes.logged > now.lanes.logged)
 }
