@@ -56,13 +56,45 @@ pub fn normalise(raw: &str) -> Result<String, NicknameError> {
 }
 
 /// What two spellings of the same name share: NFKC, case folded, white space made one space,
-/// variation selectors gone. Defined for every text, also one that is no nickname.
+/// variation selectors gone, letters of other scripts that look like Latin ones made Latin: nobody may pass
+/// for another on the board. Defined for every text, also one that is no nickname.
 #[must_use]
 pub fn key(name: &str) -> String {
     // Upper first: it spreads what has one lower-case form and several readings (ß, ς, ſ).
     let upper = name.nfkc().flat_map(char::to_uppercase);
     let lower = upper.flat_map(char::to_lowercase).filter(|&c| !is_variation_selector(c));
-    one_spaced(lower.nfkc())
+    one_spaced(lower.nfkc().map(latin_twin).nfkc())
+}
+
+/// The small Latin letter that a small letter of another script cannot be told from; else the letter itself.
+fn latin_twin(c: char) -> char {
+    match c {
+        'а' | 'α' | 'ɑ' => 'a',
+        'ь' | 'в' | 'β' => 'b',
+        'с' | 'ϲ' | 'ᴄ' => 'c',
+        'ԁ' | 'ɗ' => 'd',
+        'е' | 'ε' | 'ҽ' => 'e',
+        'ɡ' => 'g',
+        'н' | 'һ' | 'η' => 'h',
+        'і' | 'ι' | 'ı' => 'i',
+        'ј' | 'ϳ' => 'j',
+        'к' | 'κ' => 'k',
+        'ӏ' | 'ǀ' => 'l',
+        'м' | 'μ' => 'm',
+        'ո' => 'n',
+        'о' | 'ο' | 'օ' | 'σ' => 'o',
+        'р' | 'ρ' => 'p',
+        'ԛ' | 'գ' => 'q',
+        'ѕ' => 's',
+        'т' | 'τ' => 't',
+        'υ' | 'ս' => 'u',
+        'ѵ' | 'ν' => 'v',
+        'ԝ' | 'ω' | 'ѡ' => 'w',
+        'х' | 'χ' => 'x',
+        'у' | 'ү' | 'γ' => 'y',
+        'ζ' => 'z',
+        _ => c,
+    }
 }
 
 fn one_spaced(chars: impl Iterator<Item = char>) -> String {
@@ -169,11 +201,17 @@ mod tests {
             ("Zoë", "zoe\u{308}"),
             ("❤", "❤\u{fe0f}"),
             ("a  b", "A B"),
+            ("Ada", "А\u{501}\u{430}"),
+            ("HOST", "НΟЅТ"),
+            ("paypal", "раураӏ"),
         ] {
             assert_eq!(key(left), key(right), "{left:?} {right:?}");
         }
         assert_ne!(key("Ada"), key("Adam"));
         assert_ne!(key("Zoë"), key("Zoe"));
+        // Names of other scripts stay apart from each other.
+        assert_ne!(key("Соня"), key("Соф"));
+        assert_ne!(key("Борис"), key("Бориш"));
     }
 
     proptest! {

@@ -7,9 +7,11 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use moka::future::Cache;
+use quiz_schemas::Pin;
 
 use crate::config::EdgeConfig;
-use crate::limits::{ADDRESSES_MAX, JOIN_RETRY_AFTER_MS};
+use crate::limits::{ADDRESSES_MAX, JOIN_RETRY_AFTER_MS, PIN_RETRY_AFTER_MS, ROOM_FOUND_MS, ROOMS_FOUND_MAX};
 
 /// Rates by address, and of the whole edge. Who comes back has a budget of their own, and a bigger one
 /// than who is new: a storm of newcomers must not keep the players of running games out.
@@ -17,6 +19,9 @@ pub(crate) struct Admission {
     joins: DefaultKeyedRateLimiter<IpAddr>,
     creations: DefaultKeyedRateLimiter<IpAddr>,
     connections: DefaultKeyedRateLimiter<IpAddr>,
+    pins: DefaultKeyedRateLimiter<IpAddr>,
+    /// PINs that somebody at the address has found a game by.
+    rooms: Cache<(IpAddr, Pin), ()>,
     all_joins: DefaultDirectRateLimiter,
     all_returns: DefaultDirectRateLimiter,
     /// Whose connections are many clients'.
@@ -35,12 +40,16 @@ impl Admission {
         // A page takes some connections before its socket.
         let connections = Quota::per_second(at_least_one(config.joins_per_s_per_ip.saturating_mul(4)))
             .allow_burst(at_least_one(config.joins_burst_per_ip.saturating_mul(4)));
+        let pins = Quota::per_minute(at_least_one(config.pins_per_min_per_ip));
+        let rooms = Cache::builder().max_capacity(ROOMS_FOUND_MAX);
         let all =
             |per_s, burst| RateLimiter::direct(Quota::per_second(at_least_one(per_s)).allow_burst(at_least_one(burst)));
         Self {
             joins: RateLimiter::keyed(joins),
             creations: RateLimiter::keyed(creations),
             connections: RateLimiter::keyed(connections),
+            pins: RateLimiter::keyed(pins),
+            rooms: rooms.time_to_live(Duration::from_millis(ROOM_FOUND_MS)).build(),
             all_joins: all(config.joins_per_s, config.joins_burst),
             all_returns: all(config.returns_per_s, config.returns_burst),
             proxies: config.trusted_proxies.clone(),
@@ -55,6 +64,21 @@ impl Admission {
         let now = DefaultClock::default().now();
         self.joins.check_key(&network(from)).map_err(|wait| millis(wait.wait_time_from(now)))?;
         self.all_joins.check().map_err(|wait| millis(wait.wait_time_from(now)))
+    }
+
+    /// Counts a try of a PIN, unless the address knows the room. The error is how long the client has to
+    /// wait, ms. Who guesses is stopped long before a room is likely to be found; whose room is found already
+    /// is not kept out by a guesser at the same address.
+    pub(crate) fn pin(&self, from: IpAddr, pin: Pin) -> Result<(), u32> {
+        if self.rooms.contains_key(&(network(from), pin)) || admits(&self.pins, from) {
+            return Ok(());
+        }
+        Err(PIN_RETRY_AFTER_MS)
+    }
+
+    /// Remembers that somebody at the address has found the room.
+    pub(crate) async fn found(&self, from: IpAddr, pin: Pin) {
+        self.rooms.insert((network(from), pin), ()).await;
     }
 
     /// Counts somebody who comes back with a token. The error is how long the client has to wait, ms.
@@ -78,6 +102,7 @@ impl Admission {
         self.joins.retain_recent();
         self.creations.retain_recent();
         self.connections.retain_recent();
+        self.pins.retain_recent();
     }
 }
 
@@ -191,5 +216,19 @@ mod tests {
         let admission = Admission::new(&config);
         assert_eq!((0..100).filter(|_| admission.connection(ip("1.2.3.4"))).count(), 8);
         assert_eq!((0..100).filter(|_| admission.connection(ip("10.0.0.1"))).count(), 100);
+    }
+
+    #[tokio::test]
+    async fn an_address_tries_few_pins_but_joins_its_own_room() {
+        let config = EdgeConfig::new([1; 32]);
+        let admission = Admission::new(&config);
+        let (guesser, other) = (ip("9.9.9.9"), ip("9.9.9.8"));
+        let own = Pin::from_index(999_999);
+        assert_eq!(admission.pin(guesser, own), Ok(()));
+        admission.found(guesser, own).await;
+        let tried = (0..1_000).filter(|index| admission.pin(guesser, Pin::from_index(*index)).is_ok()).count();
+        assert_eq!(tried, config.pins_per_min_per_ip as usize - 1);
+        assert_eq!(admission.pin(guesser, own), Ok(()), "a guesser does not keep a room out");
+        assert_eq!(admission.pin(other, Pin::from_index(1)), Ok(()), "nor another address");
     }
 }

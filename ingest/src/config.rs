@@ -22,6 +22,9 @@ pub struct EdgeConfig {
     pub joins_per_s_per_ip: u32,
     /// Joins at once from one address: a room behind one router.
     pub joins_burst_per_ip: u32,
+    /// PINs that one address may try a minute, and at once. A PIN of a room that somebody at the address has
+    /// found is tried no more: a class behind one router joins with one try.
+    pub pins_per_min_per_ip: u32,
     /// Joins a second at this edge, from all addresses.
     pub joins_per_s: u32,
     /// Joins at once at this edge.
@@ -58,6 +61,7 @@ impl EdgeConfig {
             connections_max: 18_000,
             joins_per_s_per_ip: 200,
             joins_burst_per_ip: 2_000,
+            pins_per_min_per_ip: 10,
             joins_per_s: 1_000,
             joins_burst: 5_000,
             returns_per_s: 4_000,

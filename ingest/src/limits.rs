@@ -135,6 +135,12 @@ pub const CLOCK_HALF_WINDOW_MS: u64 = 30_000;
 pub const ADDRESSES_MAX: usize = 200_000;
 /// Between two clean-ups of remembered addresses, ms.
 pub const FORGET_INTERVAL_MS: u64 = 30_000;
+/// When a client whose address has tried too many PINs may try again, ms.
+pub const PIN_RETRY_AFTER_MS: u32 = 6_000;
+/// How long it is remembered that somebody at an address has found a room, ms.
+pub const ROOM_FOUND_MS: u64 = 12 * 3600 * 1000;
+/// Rooms found that are remembered, by address.
+pub const ROOMS_FOUND_MAX: u64 = 100_000;
 /// PINs in the cache.
 pub const PINS_CACHED_MAX: u64 = 20_000;
 /// How long a PIN's game is remembered, ms.

@@ -244,6 +244,7 @@ impl Socket {
             match action {
                 Action::Send(message) => {
                     count(&message);
+                    self.audit(&message);
                     self.write(Message::Text(Utf8Bytes::from(message.to_json()))).await;
                 }
                 Action::Ping => self.write(Message::Ping(Bytes::new())).await,
@@ -255,6 +256,14 @@ impl Socket {
             }
         }
         self.actions = actions;
+    }
+
+    /// Who tries tokens that are not theirs leaves a line: one for each refusal.
+    fn audit(&self, message: &ServerMessage) {
+        let ServerMessage::Error(error) = message else { return };
+        if matches!(error.code, ErrorCode::TokenInvalid | ErrorCode::NotHost) && error.id.is_none() {
+            tracing::warn!(address = %self.address, at = "socket", reason = error.code.as_str(), "token_refused");
+        }
     }
 
     async fn write(&mut self, message: Message) {

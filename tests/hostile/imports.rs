@@ -35,7 +35,10 @@ fn yaml() -> Vec<(&'static str, String)> {
     let question = "questions:\n- type: single\n  prompt: p\n  answer: 1\n  options: [";
     vec![
         ("a billion laughs", laughs()),
-        ("aliases of the questions", format!("questions: &q [{{type: single, prompt: p, options: *q, answer: *q}}]\n")),
+        (
+            "aliases of the questions",
+            "questions: &q [{type: single, prompt: p, options: *q, answer: *q}]\n".to_string(),
+        ),
         ("an alias of itself", "questions: &q\n- *q\n".into()),
         ("a merge key", "base: &b {type: single}\nquestions:\n- <<: *b\n  prompt: p\n".into()),
         ("lists 100k deep", format!("questions: {}", "[".repeat(100_000))),

@@ -1,10 +1,10 @@
 //! A client that speaks WebSocket byte by byte, so that it can break every rule.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// The RFC's own example key.
@@ -51,6 +51,24 @@ pub async fn upgraded(edge: SocketAddr, lines: &[String]) -> (TcpStream, String)
     let head = ask(&mut stream, request(edge, lines).as_bytes()).await;
     assert_eq!(status(&head), 101, "{head}");
     (stream, head)
+}
+
+/// The same from an address of this machine.
+pub async fn upgraded_from(edge: SocketAddr, source: Ipv4Addr, lines: &[String]) -> (TcpStream, String) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::new(source.into(), 0)).expect("the address is of this machine");
+    let mut stream = socket.connect(edge).await.expect("the edge listens");
+    let head = ask(&mut stream, request(edge, lines).as_bytes()).await;
+    assert_eq!(status(&head), 101, "{head}");
+    (stream, head)
+}
+
+/// The first bytes that come back for a text.
+pub async fn text_answer(mut stream: TcpStream, text: &str) -> String {
+    stream.write_all(&frame(0x81, Some([1, 2, 3, 4]), text.as_bytes())).await.expect("the edge reads");
+    let mut bytes = vec![0; 1024];
+    let read = timeout(HEAD_WAIT, stream.read(&mut bytes)).await.expect("the edge answers").expect("it is open");
+    String::from_utf8_lossy(&bytes[..read]).into_owned()
 }
 
 /// A frame: the first byte as it is, a mask or none.

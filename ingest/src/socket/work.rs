@@ -40,11 +40,16 @@ impl Socket {
         let (edge, address) = (Arc::clone(&self.edge), self.address);
         let work: BoxFuture<'static, Report> = match action {
             Action::Resolve(pin) => async move {
-                if let Err(wait_ms) = edge.admission.join(address) {
+                let admitted = edge.admission.pin(address, pin).and_then(|()| edge.admission.join(address));
+                if let Err(wait_ms) = admitted {
                     return Report::Resolved(Err(Unresolved::RateLimited { retry_after_ms: spread(wait_ms) }));
                 }
                 let found = timeout(Duration::from_millis(LOOKUP_WAIT_MS), edge.pins.find(pin)).await;
-                Report::Resolved(found.ok().and_then(Result::ok).ok_or(Unresolved::Unavailable))
+                let found = found.ok().and_then(Result::ok).ok_or(Unresolved::Unavailable);
+                if matches!(found, Ok(Some(_))) {
+                    edge.admission.found(address, pin).await;
+                }
+                Report::Resolved(found)
             }
             .boxed(),
             Action::Append { ticket, event } => append(&edge, ticket, &event),
