@@ -27,10 +27,8 @@ const CASES: usize = 301;
 
 /// The suite's programme, which `scripts/setup` installs.
 fn kosoku() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").expect("a home folder")).join(".cache"),
-        PathBuf::from,
-    );
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("a home folder")).join(".cache"), PathBuf::from);
     let program = cache.join("quizstream/python/bin/kosoku");
     assert!(program.exists(), "{} is missing: scripts/setup --only python", program.display());
     program
@@ -86,7 +84,8 @@ async fn the_autobahn_cases_pass() {
     let report = tempfile::tempdir().expect("a folder");
     let excluded: Vec<&str> = NOT_OFFERED.iter().flat_map(|cases| ["-x", *cases]).collect();
     let cases = run(&address, &excluded, report.path()).await;
-    let failed: Vec<_> = cases.iter().filter(|(_, frames, close)| !is_conforming(frames) || !is_conforming(close)).collect();
+    let failed: Vec<_> =
+        cases.iter().filter(|(_, frames, close)| !is_conforming(frames) || !is_conforming(close)).collect();
     let count = |verdict: &str| cases.iter().filter(|(_, frames, _)| frames == verdict).count();
     println!(
         "autobahn cases={} ok={} non_strict={} informational={} failed={}",

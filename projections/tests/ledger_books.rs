@@ -78,9 +78,9 @@ impl World {
         let lanes = 1 + (dice(seed) % 3) as LaneNo;
         let mut facts = Vec::new();
         for n in 0..2 + dice(seed) % 20 {
-            let unknown = dice(seed) % 6 == 0;
-            let logged = !unknown || dice(seed) % 2 == 0;
-            let scored = logged && dice(seed) % 8 != 0;
+            let unknown = dice(seed).is_multiple_of(6);
+            let logged = !unknown || dice(seed).is_multiple_of(2);
+            let scored = logged && !dice(seed).is_multiple_of(8);
             facts.push(Fact {
                 player: PlayerId::from_bits(n + 1),
                 submission: SubmissionId::from_bits(1_000 + dice(seed)),
@@ -370,7 +370,7 @@ fn timeline(world: &World, seed: &mut u64) -> Vec<Vec<Record>> {
         }
         let event = left.remove(0);
         // An at-least-once writer appends again; the session worker, which is transactional, does not.
-        let times = if topic != Topic::Sessions && dice(seed) % 4 == 0 { 2 } else { 1 };
+        let times = if topic != Topic::Sessions && dice(seed).is_multiple_of(4) { 2 } else { 1 };
         for _ in 0..times {
             let offset = offsets.entry(topic).or_insert(0);
             let record =
@@ -378,7 +378,7 @@ fn timeline(world: &World, seed: &mut u64) -> Vec<Vec<Record>> {
             *offset += 1;
             batches.last_mut().unwrap().push(record);
         }
-        if dice(seed) % 3 == 0 {
+        if dice(seed).is_multiple_of(3) {
             batches.push(Vec::new());
         }
     }

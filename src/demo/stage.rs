@@ -143,8 +143,7 @@ async fn embedded(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
         instance,
         linger_ms: 1,
     };
-    let workers =
-        [(Role::Sessions, 1), (Role::Scoring, args.scoring), (Role::Board, args.boards), (Role::Ledger, 1)];
+    let workers = [(Role::Sessions, 1), (Role::Scoring, args.scoring), (Role::Board, args.boards), (Role::Ledger, 1)];
     for (role, count) in workers {
         for number in 1..=count {
             let parts = parts(format!("{role:?}-{number}").to_lowercase());

@@ -104,7 +104,8 @@ impl Kit {
     fn count(&self, instance: &str, store: &Arc<MapStore>) -> Member {
         let shutdown = CancellationToken::new();
         let store: Arc<dyn StateStore<Counting>> = Arc::clone(store) as _;
-        let run = run_group(Counting { seals: true }, store, self.setup(instance), shutdown.clone());
+        let run =
+            run_group(Counting { seals: true, announces_again: true }, store, self.setup(instance), shutdown.clone());
         Member { shutdown, running: tokio::spawn(run) }
     }
 

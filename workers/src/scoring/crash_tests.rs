@@ -231,7 +231,8 @@ impl Run<'_> {
     }
 
     fn announce(&mut self, event: &AnyEvent) {
-        let AnyEvent::Scores(ScoresRecord { game, lane, question, body: ScoresBody::LaneStored(told), .. }) = event else {
+        let AnyEvent::Scores(ScoresRecord { game, lane, question, body: ScoresBody::LaneStored(told), .. }) = event
+        else {
             panic!("scoring does not announce {event:?}")
         };
         let key = LaneKey { game: *game, lane: *lane };
