@@ -13,15 +13,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use futures::StreamExt;
 use tokio::time::timeout;
 
 use crate::edge::Edge;
-use crate::limits::{BODY_BYTES_MAX, REQUEST_WAIT_MS};
+use crate::limits::{BODY_BYTES_MAX, DISCARD_BYTES_MAX, DISCARD_WAIT_MS, REQUEST_WAIT_MS};
 
 pub(crate) use admin::{AdminState, router as admin_router};
 pub use create::{CreateRequest, CreateSettings, Created};
@@ -54,9 +56,22 @@ async fn within_size(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+        // To close on a client that still writes would reset the connection and lose the answer.
+        let _ = timeout(Duration::from_millis(DISCARD_WAIT_MS), discard(request.into_body())).await;
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large").into_response();
     }
     next.run(request).await
+}
+
+async fn discard(body: Body) {
+    let mut data = body.into_data_stream();
+    let mut left = DISCARD_BYTES_MAX;
+    while let Some(Ok(bytes)) = data.next().await {
+        left = left.saturating_sub(bytes.len());
+        if left == 0 {
+            return;
+        }
+    }
 }
 
 /// A slow request, or one whose body does not come, does not hold its place for ever (I9).

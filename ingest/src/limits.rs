@@ -175,6 +175,10 @@ pub const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 pub const WRITE_BUFFER_BYTES_MAX: usize = 96 * 1024;
 /// The largest HTTP body, bytes.
 pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How much of a body that is too large is read before it is refused, bytes.
+pub const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long that may take, ms.
+pub const DISCARD_WAIT_MS: u64 = 500;
 /// How long a PIN is reserved, s.
 pub const PIN_LIFE_S: i64 = 12 * 3600;
 /// Random PINs tried for one game.
