@@ -87,12 +87,15 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Result<Json<Box<RawValue>>, JsonRejection>,
 ) -> Response {
-    let result = match edge.admission.creation(edge.address(peer.ip(), &headers)) {
+    let address = edge.address(peer.ip(), &headers);
+    let result = match edge.admission.creation(address) {
         true => create_game(&edge, &headers, body).await,
         false => Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited").retry_after(60)),
     };
     match result {
         Ok(created) => {
+            // Whoever sits in a room with its host, behind the same router, has no PIN to guess.
+            edge.admission.found(address, created.pin).await;
             telemetry::game_created("created");
             (StatusCode::CREATED, Json(created)).into_response()
         }
