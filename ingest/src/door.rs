@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::edge::Edge;
+use crate::inflow::{Inflow, Metered};
 use crate::limits::{
     ACCEPT_BACKOFF_MS, ACCEPT_PROBE_MS, FILES_RESERVED, HEADER_WAIT_MS, PLAIN_CONNECTIONS_MAX, SEND_BUFFER_BYTES,
     UNACKED_WAIT_MS,
@@ -149,7 +150,9 @@ fn prepare(stream: &TcpStream) {
 
 /// Answers what one connection asks. An upgraded one has its place until its socket is closed.
 async fn entertain(stream: TcpStream, service: Guest, place: OwnedSemaphorePermit, stop: CancellationToken) {
-    let service = Placed { guest: service, place: Arc::new(place) };
+    let inflow = Arc::new(Inflow::default());
+    let stream = Metered::new(stream, Arc::clone(&inflow));
+    let service = Placed { guest: service, place: ConnectionPlace { _place: Arc::new(place), inflow } };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(HEADER_WAIT_MS))
@@ -177,12 +180,23 @@ struct Guest {
 /// Keeps the connection's place for as long as anything of it lives: requests carry it along.
 struct Placed {
     guest: Guest,
-    place: Arc<OwnedSemaphorePermit>,
+    place: ConnectionPlace,
 }
 
 /// The connection's place, for the socket that it may become.
 #[derive(Clone)]
-pub(crate) struct ConnectionPlace(#[expect(dead_code, reason = "it is held, not read")] Arc<OwnedSemaphorePermit>);
+pub(crate) struct ConnectionPlace {
+    /// Held, not read.
+    _place: Arc<OwnedSemaphorePermit>,
+    inflow: Arc<Inflow>,
+}
+
+impl ConnectionPlace {
+    /// What the connection brings.
+    pub(crate) fn inflow(&self) -> Arc<Inflow> {
+        Arc::clone(&self.inflow)
+    }
+}
 
 impl Service<Request<Incoming>> for Placed {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
@@ -191,7 +205,7 @@ impl Service<Request<Incoming>> for Placed {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(ConnectInfo(self.guest.peer));
-        request.extensions_mut().insert(ConnectionPlace(Arc::clone(&self.place)));
+        request.extensions_mut().insert(self.place.clone());
         self.guest.app.call(request)
     }
 }

@@ -9,6 +9,7 @@ mod edge;
 pub mod fair_time;
 pub mod games;
 pub mod http;
+mod inflow;
 pub mod limits;
 mod lookup;
 pub mod protocol;

@@ -179,6 +179,8 @@ pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long that may take, ms.
 pub const DISCARD_WAIT_MS: u64 = 500;
+/// What may come on a socket between two messages, bytes: the largest message in fragments of one byte.
+pub const INFLOW_BYTES_MAX: usize = 128 * 1024;
 /// How long a PIN is reserved, s.
 pub const PIN_LIFE_S: i64 = 12 * 3600;
 /// Random PINs tried for one game.

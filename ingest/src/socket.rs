@@ -21,6 +21,7 @@ use crate::clock::wall_us;
 use crate::connection::{Action, Connection, Input, Mark, NotAttached, Now};
 use crate::edge::{Edge, Place};
 use crate::games::{Delivery, QuestionClock, SocketId};
+use crate::inflow::Inflow;
 use crate::limits::{CLOSE_WAIT_MS, DELIVERY_BATCH_MAX, SEND_WAIT_MS, STALE_FRAMES_MAX, STALE_WAIT_MS};
 use crate::protocol::{Close, ErrorCode, ServerMessage};
 use crate::tallies::GameTallies;
@@ -37,6 +38,8 @@ pub(crate) struct Socket {
     opened: Instant,
     /// Cancelled by the game when the mailbox overflows, and by the edge when it stops.
     evict: CancellationToken,
+    /// What has come since the last frame.
+    inflow: Arc<Inflow>,
     /// Cancelled when the edge has stood still.
     paused: CancellationToken,
     mailbox: Option<mpsc::Receiver<Arc<Delivery>>>,
@@ -61,6 +64,7 @@ enum Ending {
 enum Event {
     Woken,
     Evicted,
+    Flooded,
     DrainDue,
     Report(Report),
     Delivery(Option<Arc<Delivery>>),
@@ -69,12 +73,14 @@ enum Event {
 }
 
 /// Serves a socket until it is closed. The place is kept for as long.
-pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, place: Place) {
+pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, inflow: Arc<Inflow>, place: Place) {
+    inflow.begin();
     let opened = Instant::now();
     let machine = Connection::new(Now { wall_us: wall_us(), mono_ms: 0, elapsed_us: None });
     let socket = Socket {
         id: edge.next_socket(),
         evict: edge.draining.child_token(),
+        inflow,
         paused: edge.pulse.watch(),
         edge,
         socket,
@@ -116,6 +122,7 @@ impl Socket {
         tokio::select! {
             () = self.paused.cancelled() => Event::Woken,
             () = self.evict.cancelled(), if drain_at.is_none() => Event::Evicted,
+            () = self.inflow.flooded() => Event::Flooded,
             () = sleep_until(drain_at.unwrap_or(tick_at)), if drain_at.is_some() && !self.machine.is_waiting() => {
                 Event::DrainDue
             }
@@ -131,6 +138,7 @@ impl Socket {
             Event::Woken => {}
             Event::Evicted if self.edge.draining.is_cancelled() => self.drain(),
             Event::Evicted => self.input(Input::Evict(Close::TooSlow)),
+            Event::Flooded => self.input(Input::Evict(Close::RateExceeded)),
             Event::DrainDue => self.input(Input::Evict(Close::Draining)),
             Event::Report(report) => self.on_report(report),
             Event::Delivery(Some(delivery)) => return self.deliver(delivery).await,
@@ -193,6 +201,7 @@ impl Socket {
     }
 
     fn on_frame(&mut self, frame: Option<Result<Message, axum::Error>>) {
+        self.inflow.begin();
         match frame {
             Some(Ok(Message::Text(text))) => self.input(Input::Text(&text)),
             Some(Ok(Message::Binary(_))) => self.input(Input::Unreadable(Close::Binary)),

@@ -20,6 +20,7 @@ const SOCKETS: usize = 400;
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 const ACK_WAIT: Duration = Duration::from_secs(1);
 const RSS_KIB_MAX: u64 = 1024;
+const FRAGMENTS: usize = 1_000_000;
 const PINGS: usize = 100_000;
 const MIB: usize = 1024 * 1024;
 
@@ -68,6 +69,7 @@ fn attacks(dice: &mut StdRng) -> Vec<Attack> {
         attack("the header of 64 MiB", 1009, header(FIN | TEXT, mask, 64 * MIB as u64)),
         attack("the header of 2^63 - 1 bytes", 1009, header(FIN | TEXT, mask, i64::MAX as u64)),
         attack("one byte too much", 1009, header(FIN | TEXT, mask, 16 * 1024 + 1)),
+        attack("a million empty fragments", 3013, fragments(TEXT, b"", FRAGMENTS)),
         attack("a flood of pings", 3013, text(FIN | PING, b"hello").repeat(PINGS)),
     ]
 }

@@ -3,13 +3,14 @@ use std::sync::Arc;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{OnFailedUpgrade, WebSocketUpgrade};
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::{Problem, conformance};
 use crate::config::EdgeConfig;
+use crate::door::ConnectionPlace;
 use crate::edge::Edge;
 use crate::limits::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES, WRITE_BUFFER_BYTES_MAX};
 use crate::protocol::{FRAME_BYTES_MAX, SUBPROTOCOL};
@@ -22,6 +23,7 @@ const RETRY_AFTER_S: u32 = 2;
 pub(super) async fn upgrade(
     State(edge): State<Arc<Edge>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(connection): Extension<ConnectionPlace>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -51,8 +53,9 @@ pub(super) async fn upgrade(
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
         .on_upgrade(move |socket| async move {
-            socket::serve(edge, socket, address, place).await;
-            drop(tracked);
+            socket::serve(edge, socket, address, connection.inflow(), place).await;
+            // The connection's place at the door is the socket's for as long as it lives.
+            drop((tracked, connection));
         });
     Ok(response)
 }
