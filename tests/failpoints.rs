@@ -126,6 +126,6 @@ async fn a_session_worker_ends_in_its_transactions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_board_projection_ends_at_each_step() {
-    let deaths = [("before_append", 2), ("after_append", 2), ("after_write", 2), ("after_commit", 2)];
+    let deaths = [("before_append", 2), ("after_append", 2), ("after_write", 2), ("after_commit", 1)];
     each(Cluster { edges: 1, scoring: 1, boards: 0 }, "board", &deaths).await;
 }
