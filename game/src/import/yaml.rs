@@ -84,5 +84,7 @@ pub(super) fn parse(text: &str) -> Parsed {
         let reason = format!("more than {AHEAD_CHARS_MAX} characters of one text, comment or value in brackets");
         error = Some((last, reason));
     }
-    builder.finish(error)
+    // The parser may place what it misses at the end on the line behind the last.
+    let lines = text.chars().filter(|c| matches!(c, '\n' | '\r')).count() + 1;
+    builder.finish(error.map(|(mark, reason)| (Mark { line: mark.line.min(lines), ..mark }, reason)))
 }
