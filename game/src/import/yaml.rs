@@ -11,10 +11,6 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 /// in brackets for a key that may still get its colon, and holds a hundred times their text meanwhile.
 const AHEAD_CHARS_MAX: usize = 64 * 1024;
 
-fn mark_of(marker: Marker) -> Mark {
-    Mark { line: marker.line(), column: Some(marker.col() + 1) }
-}
-
 /// How far the parser has read since it last said something.
 struct Ahead {
     left: Cell<usize>,
@@ -43,6 +39,9 @@ impl Iterator for Watched<'_> {
 }
 
 pub(super) fn parse(text: &str) -> Parsed {
+    // The parser may place what it misses at the end on the line behind the last.
+    let lines = text.chars().filter(|c| matches!(c, '\n' | '\r')).count() + 1;
+    let mark_of = |marker: Marker| Mark { line: marker.line().min(lines), column: Some(marker.col() + 1) };
     let mut builder = Builder::default();
     let mut error = None;
     let mut last = Mark { line: 1, column: None };
@@ -84,7 +83,5 @@ pub(super) fn parse(text: &str) -> Parsed {
         let reason = format!("more than {AHEAD_CHARS_MAX} characters of one text, comment or value in brackets");
         error = Some((last, reason));
     }
-    // The parser may place what it misses at the end on the line behind the last.
-    let lines = text.chars().filter(|c| matches!(c, '\n' | '\r')).count() + 1;
-    builder.finish(error.map(|(mark, reason)| (Mark { line: mark.line.min(lines), ..mark }, reason)))
+    builder.finish(error)
 }
