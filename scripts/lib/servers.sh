@@ -59,6 +59,9 @@ group.consumer.session.timeout.ms=6000
 group.consumer.min.heartbeat.interval.ms=500
 group.consumer.heartbeat.interval.ms=500
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+# A broker that was killed may come back when its last life is taken for over: within 3 s, not the default of 9.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 # Retention bites within seconds, so that a test can wait for it.
 log.retention.check.interval.ms=1000
 log.initial.task.delay.ms=1000
