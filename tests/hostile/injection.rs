@@ -46,16 +46,27 @@ fn with(message: &Value, path: &str, value: &Value) -> Value {
     message
 }
 
-/// The databases behind the router.
+/// The databases behind the router, at whichever member leads each shard by now.
 async fn shards() -> Vec<Database> {
-    let stack = server("QUIZ_STACK_DIR");
     let mut shards = Vec::new();
-    for name in ["mongo-a-0", "mongo-b-0"] {
-        let port = std::fs::read_to_string(format!("{stack}/ports/{name}")).expect("the stack has the shard");
-        let uri = format!("mongodb://127.0.0.1:{}/?directConnection=true", port.trim());
-        shards.push(Client::with_uri_str(uri).await.expect("an address").database(DATABASE));
+    for set in ["a", "b"] {
+        shards.push(leader(set).await);
     }
     shards
+}
+
+async fn leader(set: &str) -> Database {
+    let stack = server("QUIZ_STACK_DIR");
+    for member in 0.. {
+        let Ok(port) = std::fs::read_to_string(format!("{stack}/ports/mongo-{set}-{member}")) else { break };
+        let uri = format!("mongodb://127.0.0.1:{}/?directConnection=true", port.trim());
+        let database = Client::with_uri_str(uri).await.expect("an address").database(DATABASE);
+        let hello = database.run_command(doc! { "hello": 1 }).await.expect("a member answers");
+        if hello.get_bool("isWritablePrimary") == Ok(true) {
+            return database;
+        }
+    }
+    panic!("no member leads shard {set}")
 }
 
 async fn profile(shards: &[Database], level: i32) {
