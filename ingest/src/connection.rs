@@ -325,7 +325,7 @@ impl Connection {
             self.close(close, out);
             return;
         }
-        self.tell_taken(now, out);
+        self.tell_taken(around, now, out);
         if matches!(&self.phase, Phase::Joining { until_ms, .. } if now.mono_ms >= *until_ms) {
             self.give_up_join(out);
         }

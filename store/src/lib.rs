@@ -47,6 +47,17 @@ pub trait Store: Send + Sync + 'static {
     /// When not all are made for sure.
     async fn write(&self, writes: &[Write]) -> Result<(), StoreError>;
 
+    /// Makes any number of writes, [`WRITES_MAX`] at a time, in their order as far as that goes.
+    ///
+    /// # Errors
+    /// When not all are made for sure.
+    async fn write_all(&self, writes: &[Write]) -> Result<(), StoreError> {
+        for some in writes.chunks(WRITES_MAX) {
+            self.write(some).await?;
+        }
+        Ok(())
+    }
+
     /// The lanes' snapshots, in the order of the keys.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::limits::{
     TAKEN_AFTER_MS,
 };
 use crate::protocol::{Ack, Answer, Taken};
-use crate::token::TakenAnswer;
+use crate::token::{Signer, TakenAnswer};
 use quiz_schemas::LaneKey;
 use quiz_schemas::events::{AnswerSubmitted, AnswersRecord};
 use quiz_schemas::quiz::Response;
@@ -16,12 +16,23 @@ use smol_str::SmolStr;
 /// An answer on its way to the log.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
+    seat: Arc<Seat>,
     question: QuestionNo,
     submission: SubmissionId,
     elapsed_us: i64,
-    proof: SmolStr,
+    /// For the proof, which is made when it is needed: most answers are acknowledged before that.
+    response: Response,
     /// When the client is told that it was taken; none when it has been.
     taken_due_ms: Option<u64>,
+}
+
+impl Pending {
+    fn proof(&self, signer: &Signer) -> SmolStr {
+        let Self { seat, question, submission, elapsed_us, response, .. } = self;
+        let (game, player) = (seat.game, seat.player);
+        let taken = TakenAnswer { game, question: *question, player, submission: *submission, response };
+        signer.prove(&taken, *elapsed_us)
+    }
 }
 
 impl Connection {
@@ -60,11 +71,10 @@ impl Connection {
             let error = ErrorMessage::new(ErrorCode::Unavailable, replying);
             return send_error(error.retry_after(CLOCK_RETRY_AFTER_MS), out);
         };
-        let proof = around.signer.prove(&taken, elapsed_us);
         let taken_due_ms = Some(now.mono_ms + TAKEN_AFTER_MS);
-        self.pending.push(Pending { question, submission, elapsed_us, proof, taken_due_ms });
         let logged = Logged { player: seat.player, question, submission, elapsed_us };
-        out.push(append(around, &seat, logged, response, now));
+        out.push(append(around, &seat, logged, response.clone(), now));
+        self.pending.push(Pending { seat, question, submission, elapsed_us, response, taken_due_ms });
     }
 
     fn check(&self, question: QuestionNo, response: Response) -> Result<Response, ErrorCode> {
@@ -154,7 +164,7 @@ impl Connection {
                 if matches!(self.phase, Phase::Player(_)) {
                     let replying = Replying { submission: Some(submission), id: None };
                     let mut error = ErrorMessage::new(ErrorCode::Unavailable, replying);
-                    error.proof = pending.map(|pending| pending.proof);
+                    error.proof = pending.map(|pending| pending.proof(&around.signer));
                     send_error(error.retry_after(APPEND_RETRY_AFTER_MS), out);
                 }
             }
@@ -173,11 +183,12 @@ impl Connection {
         self.pending.iter().filter_map(|pending| pending.taken_due_ms).min()
     }
 
-    pub(super) fn tell_taken(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn tell_taken(&mut self, around: &Surroundings, now: Now, out: &mut Vec<Action>) {
         for pending in &mut self.pending {
             if pending.taken_due_ms.is_some_and(|due_ms| due_ms <= now.mono_ms) {
                 pending.taken_due_ms = None;
-                let Pending { question, submission, elapsed_us, proof, .. } = pending.clone();
+                let proof = pending.proof(&around.signer);
+                let Pending { question, submission, elapsed_us, .. } = *pending;
                 let elapsed_ms = elapsed_us / 1000;
                 send(ServerMessage::Taken(Taken { submission, question, elapsed_ms, proof }), out);
             }

@@ -1,7 +1,7 @@
 //! The store as the consumer loop sees it.
 
 use super::BoardProjection;
-use quiz_store::{Store, WRITES_MAX, Write};
+use quiz_store::{Store, Write};
 use quiz_stream::{StateStore, StoreUnavailable};
 use std::sync::Arc;
 
@@ -24,9 +24,6 @@ impl StateStore<BoardProjection> for BoardStore {
     }
 
     async fn write(&self, writes: &[Write]) -> Result<(), StoreUnavailable> {
-        for some in writes.chunks(WRITES_MAX) {
-            self.0.write(some).await.map_err(|err| StoreUnavailable(err.to_string()))?;
-        }
-        Ok(())
+        self.0.write_all(writes).await.map_err(|err| StoreUnavailable(err.to_string()))
     }
 }

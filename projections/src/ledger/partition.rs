@@ -98,7 +98,7 @@ impl Partition {
         for id in touched {
             self.step(id, now_us, &mut out);
         }
-        self.keep_within_bounds();
+        self.keep_within_bounds(batch.iter().any(|record| record.topic == Topic::Tallies));
         out
     }
 
@@ -145,7 +145,8 @@ impl Partition {
         }
     }
 
-    fn keep_within_bounds(&mut self) {
+    /// Only tallies bring ids, so only then are they counted over all games.
+    fn keep_within_bounds(&mut self, tallied: bool) {
         while self.games.len() > GAMES_MAX {
             let quiet = self.games.iter().min_by_key(|(_, game)| game.touched_us).map(|(id, _)| *id);
             let Some(id) = quiet else { break };
@@ -154,7 +155,7 @@ impl Partition {
             self.wanting.remove(&id);
             Metric::GamesForgotten.count(1);
         }
-        if self.games.values().map(Game::ids).sum::<usize>() > IDS_MAX {
+        if tallied && self.games.values().map(Game::ids).sum::<usize>() > IDS_MAX {
             let dropped: usize = self.games.values_mut().map(Game::drop_ids).sum();
             Metric::IdsDropped.count(dropped as u64);
         }

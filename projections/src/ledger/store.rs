@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use quiz_schemas::events::{AnswersRecord, Imbalance, LedgerState};
 use quiz_schemas::{AnyEvent, LaneKey, Topic};
-use quiz_store::{LedgerDoc, Store, StoreError, WRITES_MAX, Write};
+use quiz_store::{LedgerDoc, Store, StoreError, Write};
 use quiz_stream::range::RangeReader;
 use quiz_stream::{StateStore, StoreUnavailable};
 
@@ -113,9 +113,7 @@ impl StateStore<LedgerProjection> for LedgerStore {
     }
 
     async fn write(&self, writes: &[Write]) -> Result<(), StoreUnavailable> {
-        for some in writes.chunks(WRITES_MAX) {
-            self.store.write(some).await.map_err(unavailable)?;
-        }
+        self.store.write_all(writes).await.map_err(unavailable)?;
         for write in writes {
             if let Write::Ledger(doc) = write {
                 tell_of(doc);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quiz_schemas::LaneKey;
-use quiz_store::{Store, StoreError, WRITES_MAX, Write};
+use quiz_store::{Store, StoreError, Write};
 use quiz_stream::{StateStore, StoreUnavailable};
 
 use super::{ScoringWorker, StoredLane};
@@ -34,10 +34,7 @@ impl StateStore<ScoringWorker> for LaneStore {
     }
 
     async fn write(&self, writes: &[Write]) -> Result<(), StoreUnavailable> {
-        for chunk in writes.chunks(WRITES_MAX) {
-            self.store.write(chunk).await.map_err(unavailable)?;
-        }
-        Ok(())
+        self.store.write_all(writes).await.map_err(unavailable)
     }
 }
 
