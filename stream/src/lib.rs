@@ -7,6 +7,7 @@ pub mod dead_letter;
 pub mod embedded;
 pub mod failpoint;
 pub mod group;
+mod offsets;
 pub mod partitioner;
 pub mod processor;
 pub mod producer;

@@ -1,19 +1,19 @@
 //! Reads a range of one partition, from an offset to the log's present end, beside whatever else reads it.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use quiz_schemas::{Codec, DecodeError, Topic};
+use rdkafka::Message;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{Message, Timestamp};
 use tokio::runtime::Handle;
 
 use crate::config::KafkaConfig;
+use crate::offsets;
 use crate::processor::Record;
 use crate::registry::{ResolveError, SchemaSource};
 
@@ -21,8 +21,6 @@ use crate::registry::{ResolveError, SchemaSource};
 const POLL: Duration = Duration::from_millis(50);
 /// How long the broker may take to say where a partition begins and ends, or to end open transactions.
 const LOOK_UP: Duration = Duration::from_secs(8);
-/// How often to look whether open transactions have ended.
-const STABLE_POLL: Duration = Duration::from_millis(20);
 /// A read that brings nothing for so long has failed.
 const IDLE: Duration = Duration::from_secs(8);
 /// librdkafka wants a group id even of a consumer that joins none.
@@ -132,21 +130,9 @@ impl Reading {
         Ok(range)
     }
 
-    /// The partition's first offset, and its end once all that is in the log by now is decided.
     fn bounds(&self, committed: &BaseConsumer) -> Result<(i64, i64), RangeError> {
         let log = self.consumer("read_uncommitted")?;
-        let ends = |consumer: &BaseConsumer| {
-            consumer.fetch_watermarks(self.topic.name(), self.partition, LOOK_UP).map_err(|err| self.kafka(&err))
-        };
-        let (start, end) = ends(&log)?;
-        let started = Instant::now();
-        while ends(committed)?.1 < end {
-            if started.elapsed() > LOOK_UP {
-                return Err(self.kafka(&"a transaction stays open"));
-            }
-            thread::park_timeout(STABLE_POLL);
-        }
-        Ok((start.max(0), end))
+        offsets::decided_range(&log, committed, self.topic, self.partition, LOOK_UP).map_err(|err| self.kafka(&err))
     }
 
     fn record(&self, message: &BorrowedMessage<'_>) -> Result<Option<Record>, RangeError> {
@@ -159,10 +145,7 @@ impl Reading {
             }
             decoded = self.reader.codec.decode_any(self.topic, value);
         }
-        let appended_at_us = match message.timestamp() {
-            Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => ms.saturating_mul(1_000),
-            Timestamp::NotAvailable => 0,
-        };
+        let appended_at_us = offsets::appended_at_us(message.timestamp());
         let (topic, partition, offset) = (self.topic, self.partition, message.offset());
         Ok(decoded.ok().map(|event| Record { topic, partition, offset, appended_at_us, event }))
     }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quiz_schemas::{AnyEvent, Codec, DecodeError, SchemaId, Topic};
+use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{Message, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::{Command, TailError, TailEvent};
 use crate::config::KafkaConfig;
+use crate::offsets::appended_at_us;
 use crate::processor::Record;
 use crate::registry::{ResolveError, SchemaSource};
 
@@ -252,8 +253,4 @@ impl Reader {
         added.expect("an offset from the broker is a valid one");
         list
     }
-}
-
-fn appended_at_us(timestamp: Timestamp) -> i64 {
-    timestamp.to_millis().unwrap_or_default().saturating_mul(1_000)
 }

@@ -14,8 +14,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
 use super::{GroupError, GroupSetup};
+use crate::group::event::TopicPartition;
 use crate::group::limits::STALLED_US;
 use crate::group::metrics;
+use crate::offsets;
 use crate::processor::GroupSpec;
 
 /// How long one question to the broker may take.
@@ -171,7 +173,9 @@ impl Watch {
 
     /// How far each number is read, over its topics.
     fn lags(&self, standing: &Standing) -> KafkaResult<BTreeMap<i32, Vec<Reach>>> {
-        let committed = self.committed(standing)?;
+        let unread = standing.positions.iter().filter(|(_, _, position)| position.is_none());
+        let unread: Vec<TopicPartition> = unread.map(|&(topic, partition, _)| (topic, partition)).collect();
+        let committed = offsets::committed(&self.consumer, &unread, ASK)?;
         let mut lags: BTreeMap<i32, Vec<Reach>> = BTreeMap::new();
         for &(topic, partition, position) in &standing.positions {
             let (low, high) = self.consumer.fetch_watermarks(topic.name(), partition, ASK)?;
@@ -179,24 +183,6 @@ impl Watch {
             lags.entry(partition).or_default().push((topic, position, high));
         }
         Ok(lags)
-    }
-
-    /// The committed offsets of what the client has read nothing of yet.
-    fn committed(&self, standing: &Standing) -> KafkaResult<BTreeMap<(Topic, i32), i64>> {
-        let mut asked = TopicPartitionList::new();
-        for (topic, partition, _) in standing.positions.iter().filter(|(_, _, position)| position.is_none()) {
-            asked.add_partition(topic.name(), *partition);
-        }
-        let mut committed = BTreeMap::new();
-        if asked.count() == 0 {
-            return Ok(committed);
-        }
-        for element in self.consumer.committed_offsets(asked, ASK)?.elements() {
-            if let (Some(topic), Offset::Offset(offset)) = (Topic::from_name(element.topic()), element.offset()) {
-                committed.insert((topic, element.partition()), offset);
-            }
-        }
-        Ok(committed)
     }
 }
 

@@ -28,6 +28,7 @@ use crate::group::event::{Action, Event, RawRecord, TaskId};
 use crate::group::limits::{BATCH_RECORDS_MAX, POLL_SLEEP};
 use crate::group::machine::Machine;
 use crate::group::metrics;
+use crate::offsets;
 use crate::processor::{Delivery, GroupSpec, Processor, StateStore};
 
 /// How long a seek may take; one that fails is tried again, and until then its records are dropped.
@@ -468,7 +469,7 @@ pub(super) fn raw_record(message: &BorrowedMessage<'_>) -> Option<RawRecord> {
         topic: Topic::from_name(message.topic())?,
         partition: message.partition(),
         offset: message.offset(),
-        appended_at_us: message.timestamp().to_millis().unwrap_or(0) * 1_000,
+        appended_at_us: offsets::appended_at_us(message.timestamp()),
         key: message.key().map(Bytes::copy_from_slice),
         value: message.payload().map(Bytes::copy_from_slice),
     })

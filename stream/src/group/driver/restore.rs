@@ -15,17 +15,15 @@ use tracing::{debug, warn};
 use super::poll::raw_record;
 use super::{GroupError, GroupSetup, Outbox};
 use crate::failpoint::{self, Point};
-use crate::group::event::{Event, RawRecord, TaskId};
+use crate::group::event::{Event, RawRecord, TaskId, TopicPartition};
 use crate::group::limits::{RESTORE_CHUNK, RESTORE_IDLE, TRANSACTION_TIMEOUT_MS};
+use crate::offsets;
 use crate::processor::{GroupSpec, Processor};
 
 const POLL: Duration = Duration::from_millis(50);
 
 /// How long one look-up may take, or the wait for open transactions: the broker ends a dead one in less.
 const LOOK_UP: Duration = Duration::from_secs(15);
-
-/// How often to look whether open transactions have ended.
-const STABLE_POLL: Duration = Duration::from_millis(20);
 
 const _: () = assert!(LOOK_UP.as_millis() > TRANSACTION_TIMEOUT_MS as u128);
 
@@ -102,30 +100,13 @@ impl<P: Processor> Thread<P> {
         };
         let mut tpl = TopicPartitionList::new();
         for &partition in left.keys() {
-            self.await_stable(topic, partition)?;
+            offsets::decided_range(&self.log, &self.consumer, topic, partition, LOOK_UP)?;
             tpl.add_partition_offset(topic.name(), partition, Offset::Beginning)?;
         }
         self.consumer.assign(&tpl)?;
         let read = self.read_to_end(topic, left, &mut done);
         self.consumer.unassign()?;
         read
-    }
-
-    /// Waits until all that is in the log by now is decided. Readers of committed records come to the
-    /// end of the partition where an open transaction begins, and what is committed behind it is ours too.
-    fn await_stable(&self, topic: Topic, partition: i32) -> KafkaResult<()> {
-        let (_, end) = self.log.fetch_watermarks(topic.name(), partition, LOOK_UP)?;
-        let started = Instant::now();
-        loop {
-            let (_, stable_end) = self.consumer.fetch_watermarks(topic.name(), partition, LOOK_UP)?;
-            if stable_end >= end {
-                return Ok(());
-            }
-            if started.elapsed() > LOOK_UP {
-                return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
-            }
-            thread::park_timeout(STABLE_POLL);
-        }
     }
 
     fn read_to_end(
@@ -171,21 +152,15 @@ impl<P: Processor> Thread<P> {
 
     /// From where to read each topic of each number: what is committed, else its start.
     fn offsets(&self, tasks: &BTreeMap<i32, TaskId>) -> KafkaResult<BTreeMap<i32, Vec<(Topic, i64)>>> {
-        let mut asked = TopicPartitionList::new();
-        for topic in self.spec.reads {
-            for &partition in tasks.keys() {
-                asked.add_partition(topic.name(), partition);
-            }
-        }
-        let committed = self.consumer.committed_offsets(asked, LOOK_UP)?;
+        let reads = self.spec.reads.iter();
+        let asked: Vec<TopicPartition> =
+            reads.flat_map(|&topic| tasks.keys().map(move |&partition| (topic, partition))).collect();
+        let committed = offsets::committed(&self.consumer, &asked, LOOK_UP)?;
         let mut from: BTreeMap<i32, Vec<(Topic, i64)>> = BTreeMap::new();
-        for element in committed.elements() {
-            element.error()?;
-            let Some(topic) = Topic::from_name(element.topic()) else { continue };
-            let partition = element.partition();
+        for (topic, partition) in asked {
             let start = self.consumer.fetch_watermarks(topic.name(), partition, LOOK_UP)?.0.max(0);
             // What lies before the start was counted as lost when the partition was taken.
-            let offset = if let Offset::Offset(offset) = element.offset() { offset.max(start) } else { start };
+            let offset = committed.get(&(topic, partition)).map_or(start, |&offset| offset.max(start));
             from.entry(partition).or_default().push((topic, offset));
         }
         Ok(from)

@@ -4,7 +4,6 @@
 //! A partition that the group has never read begins at its start, and that is committed at once, so
 //! that the group's position is known from then on and every later loss can be counted.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, Thread};
@@ -14,12 +13,12 @@ use quiz_schemas::Topic;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{error, warn};
 
 use super::{GroupError, GroupSetup};
 use crate::group::event::TopicPartition;
 use crate::group::metrics;
+use crate::offsets;
 use crate::processor::GroupSpec;
 
 /// How long one question to the broker may take.
@@ -104,7 +103,7 @@ fn find(
 }
 
 fn look_up(group: &'static str, consumer: &BaseConsumer, partitions: &[TopicPartition]) -> KafkaResult<Starts> {
-    let committed = committed(consumer, partitions)?;
+    let committed = offsets::committed(consumer, partitions, ASK)?;
     let mut seen = Vec::with_capacity(partitions.len());
     for &(topic, partition) in partitions {
         seen.push(consumer.fetch_watermarks(topic.name(), partition, ASK)?);
@@ -139,21 +138,6 @@ fn tell_lost(group: &'static str, topic: Topic, partition: i32, committed: i64, 
     error!(group, %topic, partition, committed, low, lost, "records were deleted before they were read; goes on behind them");
     let labels = [("group", group), ("topic", topic.name())];
     ::metrics::counter!(metrics::RECORDS_LOST_TOTAL, &labels).increment(lost.cast_unsigned());
-}
-
-fn committed(consumer: &BaseConsumer, partitions: &[TopicPartition]) -> KafkaResult<BTreeMap<TopicPartition, i64>> {
-    let mut asked = TopicPartitionList::with_capacity(partitions.len());
-    for &(topic, partition) in partitions {
-        asked.add_partition(topic.name(), partition);
-    }
-    let mut committed = BTreeMap::new();
-    for element in consumer.committed_offsets(asked, ASK)?.elements() {
-        element.error()?;
-        if let (Some(topic), Offset::Offset(offset)) = (Topic::from_name(element.topic()), element.offset()) {
-            committed.insert((topic, element.partition()), offset);
-        }
-    }
-    Ok(committed)
 }
 
 /// It has the group's id, to look up its offsets, but never joins it. It does not wait for open

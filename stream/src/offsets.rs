@@ -1,0 +1,63 @@
+//! What several readers ask a broker about the ends of a log and a group's place in it.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quiz_schemas::Topic;
+use rdkafka::Timestamp;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+/// How often to look whether open transactions have ended.
+const DECIDED_POLL: Duration = Duration::from_millis(20);
+
+/// A broker's timestamp of a record, µs since 1970; 0 when it has none.
+pub(crate) fn appended_at_us(timestamp: Timestamp) -> i64 {
+    timestamp.to_millis().unwrap_or_default().saturating_mul(1_000)
+}
+
+/// What the consumer's group has committed of these partitions; those without a commit are left out.
+pub(crate) fn committed(
+    consumer: &BaseConsumer,
+    partitions: &[(Topic, i32)],
+    wait: Duration,
+) -> KafkaResult<BTreeMap<(Topic, i32), i64>> {
+    let mut committed = BTreeMap::new();
+    if partitions.is_empty() {
+        return Ok(committed);
+    }
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for &(topic, partition) in partitions {
+        asked.add_partition(topic.name(), partition);
+    }
+    for element in consumer.committed_offsets(asked, wait)?.elements() {
+        element.error()?;
+        if let (Some(topic), Offset::Offset(offset)) = (Topic::from_name(element.topic()), element.offset()) {
+            committed.insert((topic, element.partition()), offset);
+        }
+    }
+    Ok(committed)
+}
+
+/// A partition's first offset and its end, once all that is in the log by now is decided. Readers of
+/// committed records come to the end where an open transaction begins, and there may be more behind it:
+/// `log` sees all records, `readable` the committed ones.
+pub(crate) fn decided_range(
+    log: &BaseConsumer,
+    readable: &BaseConsumer,
+    topic: Topic,
+    partition: i32,
+    wait: Duration,
+) -> KafkaResult<(i64, i64)> {
+    let (start, end) = log.fetch_watermarks(topic.name(), partition, wait)?;
+    let began = Instant::now();
+    while readable.fetch_watermarks(topic.name(), partition, wait)?.1 < end {
+        if began.elapsed() > wait {
+            return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+        }
+        thread::park_timeout(DECIDED_POLL);
+    }
+    Ok((start.max(0), end))
+}
