@@ -1,13 +1,11 @@
 //! One bot game, step by step: join, ask, end, prove.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quiz_ingest::http::Created;
 use quiz_ingest::limits::LANE_PLAYERS_MAX;
 use quiz_ingest::protocol::{Board, Over};
-use quiz_schemas::events::LaneCounts;
 use quiz_schemas::quiz::Quiz;
 use quiz_schemas::{LaneKey, LaneNo, QuestionNo};
 use tokio::sync::mpsc;
@@ -202,11 +200,9 @@ impl Game {
     /// # Errors
     /// When the log or the store cannot be read.
     pub async fn prove(&self, pipeline: &Pipeline, over: &Over) -> Result<Proof, Failure> {
-        let questions = self.cast.quiz.questions.len() as QuestionNo;
         let game = self.created.game;
-        let replayed = replay::replay(pipeline, game, self.lanes, questions).await?;
-        let reported: BTreeMap<QuestionNo, LaneCounts> =
-            replay::reported(pipeline, game, self.lanes, questions).await?;
+        let replayed = replay::replay(pipeline, game, self.lanes).await?;
+        let reported = replay::reported(pipeline, game).await?;
         let ledger =
             ledger::close(&self.tally, &replayed, &reported, pipeline.store.as_ref(), &self.lane_keys()).await?;
         let board = report::rows(over);

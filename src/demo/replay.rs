@@ -1,22 +1,17 @@
 //! Reads a game's own records back from the log and plays them through the rules again: what the
 //! pipeline published must be what they say.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quiz_game::board::Ranks;
 use quiz_game::lane::{Lane, LaneEffect};
-use quiz_schemas::events::{AnswersBody, AnswersRecord, LaneCounts, ScoresBody, ScoresRecord};
+use quiz_schemas::events::{AnswersBody, AnswersRecord, LaneCounts, ScoresRecord};
 use quiz_schemas::topic::{GAME_PARTITIONS, LANE_PARTITIONS};
 use quiz_schemas::{AnyEvent, GameId, LaneKey, LaneNo, PlayerId, Position, QuestionNo, SubmissionId, Topic};
-use quiz_stream::{Tail, TailEvent, partition_of};
-use tokio::time::{Instant, timeout_at};
+use quiz_stream::{RangeReader, Record, partition_of};
 
 use super::stage::Pipeline;
 use crate::exit::{Exit, Failure};
-
-/// How long reading a game back may take.
-const READ_WAIT: Duration = Duration::from_secs(60);
 
 /// A game as the log alone tells it.
 #[derive(Default)]
@@ -42,67 +37,36 @@ impl Replayed {
     }
 }
 
-/// Reads `game`'s records of `topic` until `done` has seen enough.
+/// Those records of a partition that `is_wanted` picks. The game is over, so all there will be of it is in the log.
 async fn read(
     pipeline: &Pipeline,
     topic: Topic,
-    partitions: &[i32],
-    mut done: impl FnMut(AnyEvent, Position) -> bool,
-) -> Result<(), Failure> {
-    let unavailable =
-        |err: &dyn std::fmt::Display| Failure::new(Exit::Unavailable, format!("{topic} cannot be read back: {err}"));
+    partition: i32,
+    is_wanted: impl Fn(&AnyEvent) -> bool + Send + 'static,
+) -> Result<Vec<Record>, Failure> {
     let kafka = pipeline.kafka.with_client_id("demo-replay");
-    let (tail, mut events) = Tail::start(&kafka, pipeline.codec.clone(), pipeline.schemas.clone(), topic)
-        .map_err(|err| unavailable(&err))?;
-    for &partition in partitions {
-        tail.read_from(partition, Some(0)).await.map_err(|err| unavailable(&err))?;
-    }
-    let deadline = Instant::now() + READ_WAIT;
-    loop {
-        match timeout_at(deadline, events.recv()).await {
-            Ok(Some(TailEvent::Record(record))) => {
-                let position = record.position();
-                if done(record.event, position) {
-                    return Ok(());
-                }
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(unavailable(&"the reader ended")),
-            Err(_) => return Err(unavailable(&"the game's last record did not come")),
-        }
-    }
+    let reader = RangeReader::new(kafka, pipeline.codec.clone(), pipeline.schemas.clone());
+    let read = reader.read(topic, partition, 0, move |record| is_wanted(&record.event)).await;
+    read.map_err(|err| Failure::new(Exit::Unavailable, format!("{topic} cannot be read back: {err}")))
 }
 
-/// Replays `game`, which has `lanes` lanes and asked `questions` questions.
+/// Replays `game`, which has `lanes` lanes.
 ///
 /// # Errors
 /// When the log cannot be read.
-pub async fn replay(
-    pipeline: &Pipeline,
-    game: GameId,
-    lanes: LaneNo,
-    questions: QuestionNo,
-) -> Result<Replayed, Failure> {
+pub async fn replay(pipeline: &Pipeline, game: GameId, lanes: LaneNo) -> Result<Replayed, Failure> {
     let mut replayed = Replayed::default();
     let mut states: BTreeMap<LaneNo, Lane> = BTreeMap::new();
-    let last = questions - 1;
-    let mut open = (0..lanes).collect::<std::collections::BTreeSet<LaneNo>>();
-    let mut partitions: Vec<i32> =
-        (0..lanes).map(|lane| partition_of(LaneKey { game, lane }.to_string().as_bytes(), LANE_PARTITIONS)).collect();
-    partitions.sort_unstable();
-    partitions.dedup();
-    read(pipeline, Topic::Answers, &partitions, |event, position| {
-        let AnyEvent::Answers(record) = event else { return false };
-        if record.game != game {
-            return false;
+    let partition_of_lane = |lane: LaneNo| partition_of(LaneKey { game, lane }.to_string().as_bytes(), LANE_PARTITIONS);
+    let partitions: BTreeSet<i32> = (0..lanes).map(partition_of_lane).collect();
+    for partition in partitions {
+        let is_wanted = move |event: &AnyEvent| matches!(event, AnyEvent::Answers(record) if record.game == game);
+        for record in read(pipeline, Topic::Answers, partition, is_wanted).await? {
+            let position = record.position();
+            let AnyEvent::Answers(answers) = record.event else { continue };
+            take(&mut replayed, states.entry(answers.lane).or_default(), &answers, position);
         }
-        take(&mut replayed, states.entry(record.lane).or_default(), &record, position);
-        if matches!(&record.body, AnswersBody::LaneClosed(closed) if closed.question == last) {
-            open.remove(&record.lane);
-        }
-        open.is_empty()
-    })
-    .await?;
+    }
     Ok(replayed)
 }
 
@@ -125,33 +89,17 @@ fn take(replayed: &mut Replayed, lane: &mut Lane, record: &AnswersRecord, positi
 ///
 /// # Errors
 /// When the log cannot be read.
-pub async fn reported(
-    pipeline: &Pipeline,
-    game: GameId,
-    lanes: LaneNo,
-    questions: QuestionNo,
-) -> Result<BTreeMap<QuestionNo, LaneCounts>, Failure> {
+pub async fn reported(pipeline: &Pipeline, game: GameId) -> Result<BTreeMap<QuestionNo, LaneCounts>, Failure> {
     let mut newest: BTreeMap<(QuestionNo, LaneNo), (i64, LaneCounts)> = BTreeMap::new();
-    let mut missing: std::collections::BTreeSet<(QuestionNo, LaneNo)> =
-        (0..questions).flat_map(|question| (0..lanes).map(move |lane| (question, lane))).collect();
     let partition = partition_of(game.to_string().as_bytes(), GAME_PARTITIONS);
-    read(pipeline, Topic::Scores, &[partition], |event, _| {
-        let AnyEvent::Scores(ScoresRecord { game: of, lane, question, position, counts, body }) = event else {
-            return false;
-        };
-        if of != game {
-            return false;
-        }
+    let is_wanted = move |event: &AnyEvent| matches!(event, AnyEvent::Scores(record) if record.game == game);
+    for record in read(pipeline, Topic::Scores, partition, is_wanted).await? {
+        let AnyEvent::Scores(ScoresRecord { lane, question, position, counts, .. }) = record.event else { continue };
         let held = newest.entry((question, lane)).or_insert((-1, counts));
         if held.0 < position.offset {
             *held = (position.offset, counts);
         }
-        if matches!(body, ScoresBody::LaneScored(_)) {
-            missing.remove(&(question, lane));
-        }
-        missing.is_empty()
-    })
-    .await?;
+    }
     let mut sums: BTreeMap<QuestionNo, LaneCounts> = BTreeMap::new();
     for ((question, _), (_, counts)) in newest {
         *sums.entry(question).or_default() += counts;

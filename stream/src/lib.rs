@@ -23,6 +23,6 @@ pub use embedded::EmbeddedCluster;
 pub use partitioner::partition_of;
 pub use processor::{Delivery, GroupSpec, Output, Processor, Record, Rejected, StateStore, StoreUnavailable};
 pub use producer::{Ack, AppendError, Appended, Producer, ProducerError, ProducerOptions};
-pub use range::{Range, RangeError, RangeReader};
+pub use range::{RangeError, RangeReader};
 pub use registry::{RegisterError, ResolveError, SchemaSource};
 pub use tail::{Tail, TailError, TailEvent, TailHandle};

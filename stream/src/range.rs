@@ -42,15 +42,6 @@ pub enum RangeError {
     Registry(String),
 }
 
-/// What was read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Range {
-    /// Where reading began: behind the offset asked for when retention has taken what was there.
-    pub from: i64,
-    /// Everything below was read.
-    pub end: i64,
-}
-
 /// Reads ranges. Each read has a consumer of its own, which joins no group and commits nothing.
 #[derive(Clone)]
 pub struct RangeReader {
@@ -66,21 +57,22 @@ impl RangeReader {
         Self { kafka, codec, schemas }
     }
 
-    /// Hands `take` every committed record of the partition from `from` (its start, when that is
-    /// lower or below 0) to where the log ends as the call begins, open transactions awaited. A record
-    /// that cannot be decoded is left out: it has effect nowhere (I11). Needs a Tokio runtime.
+    /// Those committed records of the partition that `keep` picks, in their order, from `from` (its
+    /// start, when that is lower or below 0) to where the log ends as the call begins, open transactions
+    /// awaited. A record that cannot be decoded is left out: it has effect nowhere (I11). Needs a Tokio
+    /// runtime.
     ///
     /// # Errors
-    /// See [`RangeError`]; `take` may have had some records.
+    /// See [`RangeError`].
     pub async fn read(
         &self,
         topic: Topic,
         partition: i32,
         from: i64,
-        take: impl FnMut(Record) + Send + 'static,
-    ) -> Result<Range, RangeError> {
+        keep: impl Fn(&Record) -> bool + Send + 'static,
+    ) -> Result<Vec<Record>, RangeError> {
         let reading = Reading { reader: self.clone(), topic, partition, runtime: Handle::current() };
-        let read = tokio::task::spawn_blocking(move || reading.run(from, take)).await;
+        let read = tokio::task::spawn_blocking(move || reading.run(from, keep)).await;
         read.unwrap_or_else(|err| Err(RangeError::Kafka { topic, reason: err.to_string() }))
     }
 }
@@ -93,31 +85,29 @@ struct Reading {
 }
 
 impl Reading {
-    fn run(&self, from: i64, mut take: impl FnMut(Record)) -> Result<Range, RangeError> {
+    fn run(&self, from: i64, keep: impl Fn(&Record) -> bool) -> Result<Vec<Record>, RangeError> {
         let consumer = self.consumer("read_committed")?;
         let (start, end) = self.bounds(&consumer)?;
-        let from = from.max(start);
-        let mut range = Range { from, end: from };
-        if from >= end {
-            return Ok(range);
+        let mut next = from.max(start);
+        let mut kept = Vec::new();
+        if next >= end {
+            return Ok(kept);
         }
         let mut assignment = TopicPartitionList::new();
         let assigned = assignment
-            .add_partition_offset(self.topic.name(), self.partition, Offset::Offset(from))
+            .add_partition_offset(self.topic.name(), self.partition, Offset::Offset(next))
             .and_then(|()| consumer.assign(&assignment));
         assigned.map_err(|err| self.kafka(&err))?;
         let mut moved_at = Instant::now();
-        while range.end < end {
+        while next < end {
             match consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     moved_at = Instant::now();
                     if message.offset() >= end {
                         break;
                     }
-                    if let Some(record) = self.record(&message)? {
-                        take(record);
-                    }
-                    range.end = message.offset() + 1;
+                    kept.extend(self.record(&message)?.filter(&keep));
+                    next = message.offset() + 1;
                 }
                 // What is left is control records.
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
@@ -126,10 +116,10 @@ impl Reading {
                 Some(Err(_)) | None => {}
             }
         }
-        range.end = end;
-        Ok(range)
+        Ok(kept)
     }
 
+    /// Where to begin at the earliest, and where to end.
     fn bounds(&self, committed: &BaseConsumer) -> Result<(i64, i64), RangeError> {
         let log = self.consumer("read_uncommitted")?;
         offsets::decided_range(&log, committed, self.topic, self.partition, LOOK_UP).map_err(|err| self.kafka(&err))

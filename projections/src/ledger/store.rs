@@ -1,14 +1,13 @@
 //! What the ledger compares with: the store, and the answers topic itself.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use quiz_schemas::events::{AnswersRecord, Imbalance, LedgerState};
 use quiz_schemas::{AnyEvent, LaneKey, Topic};
 use quiz_store::{LedgerDoc, Store, StoreError, Write};
-use quiz_stream::range::RangeReader;
-use quiz_stream::{StateStore, StoreUnavailable};
+use quiz_stream::{RangeReader, StateStore, StoreUnavailable};
 
 use super::audit::Replay;
 use super::metric::Metric;
@@ -40,18 +39,16 @@ impl RangeLog {
 #[async_trait]
 impl LaneLog for RangeLog {
     async fn read(&self, partition: i32, from: i64, lanes: &[LaneKey]) -> Result<Vec<AnswersRecord>, StoreUnavailable> {
-        let found: Arc<Mutex<Vec<AnswersRecord>>> = Arc::default();
-        let (sink, lanes) = (Arc::clone(&found), lanes.to_vec());
-        let take = move |record: quiz_stream::Record| {
-            if let AnyEvent::Answers(record) = record.event
-                && lanes.contains(&record.lane_key())
-            {
-                sink.lock().unwrap_or_else(PoisonError::into_inner).push(record);
-            }
+        let lanes = lanes.to_vec();
+        let is_wanted = move |record: &quiz_stream::Record| match &record.event {
+            AnyEvent::Answers(answers) => lanes.contains(&answers.lane_key()),
+            _ => false,
         };
-        let read = self.0.read(Topic::Answers, partition, from, take).await;
-        read.map_err(|err| StoreUnavailable(err.to_string()))?;
-        Ok(std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner)))
+        let read = self.0.read(Topic::Answers, partition, from, is_wanted).await;
+        let records = read.map_err(|err| StoreUnavailable(err.to_string()))?.into_iter();
+        Ok(records
+            .filter_map(|record| if let AnyEvent::Answers(answers) = record.event { Some(answers) } else { None })
+            .collect())
     }
 }
 
