@@ -62,6 +62,7 @@ async fn fill(store: &MongoStore, sample: &mut Sample) -> quiz_schemas::LaneKey 
         Write::View(Box::new(sample.view_doc(lane.game, 5))),
         Write::Board(sample.board_doc(lane.game, 0)),
         Write::Standings(sample.standings_doc(lane, 0, 2)),
+        Write::Ledger(sample.ledger_doc(lane.game, 0, 3)),
     ];
     store.write(&writes).await.unwrap();
     assert!(store.reserve_pin(&sample.pin_doc(i64::MAX / 2)).await.unwrap());

@@ -9,6 +9,7 @@ pub mod failpoint;
 pub mod group;
 mod offsets;
 pub mod partitioner;
+mod plain_consumer;
 pub mod processor;
 pub mod producer;
 pub mod range;

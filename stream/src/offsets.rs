@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use quiz_schemas::Topic;
 use rdkafka::Timestamp;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::plain_consumer::PlainConsumer;
 
 /// How often to look whether open transactions have ended.
 const DECIDED_POLL: Duration = Duration::from_millis(20);
@@ -20,7 +22,7 @@ pub(crate) fn appended_at_us(timestamp: Timestamp) -> i64 {
 
 /// What the consumer's group has committed of these partitions; those without a commit are left out.
 pub(crate) fn committed(
-    consumer: &BaseConsumer,
+    consumer: &PlainConsumer,
     partitions: &[(Topic, i32)],
     wait: Duration,
 ) -> KafkaResult<BTreeMap<(Topic, i32), i64>> {
@@ -45,8 +47,8 @@ pub(crate) fn committed(
 /// committed records come to the end where an open transaction begins, and there may be more behind it:
 /// `log` sees all records, `readable` the committed ones.
 pub(crate) fn decided_range(
-    log: &BaseConsumer,
-    readable: &BaseConsumer,
+    log: &PlainConsumer,
+    readable: &PlainConsumer,
     topic: Topic,
     partition: i32,
     wait: Duration,

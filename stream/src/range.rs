@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use quiz_schemas::{Codec, DecodeError, Topic};
 use rdkafka::Message;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::config::KafkaConfig;
 use crate::offsets;
+use crate::plain_consumer::{PlainConsumer, plain_consumer};
 use crate::processor::Record;
 use crate::registry::{ResolveError, SchemaSource};
 
@@ -120,7 +121,7 @@ impl Reading {
     }
 
     /// Where to begin at the earliest, and where to end.
-    fn bounds(&self, committed: &BaseConsumer) -> Result<(i64, i64), RangeError> {
+    fn bounds(&self, committed: &PlainConsumer) -> Result<(i64, i64), RangeError> {
         let log = self.consumer("read_uncommitted")?;
         offsets::decided_range(&log, committed, self.topic, self.partition, LOOK_UP).map_err(|err| self.kafka(&err))
     }
@@ -140,14 +141,14 @@ impl Reading {
         Ok(decoded.ok().map(|event| Record { topic, partition, offset, appended_at_us, event }))
     }
 
-    fn consumer(&self, isolation: &str) -> Result<BaseConsumer, RangeError> {
+    fn consumer(&self, isolation: &str) -> Result<PlainConsumer, RangeError> {
         let mut config: ClientConfig = self.reader.kafka.consumer();
         config
             .set("group.id", GROUP_ID)
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", isolation)
             .set("enable.partition.eof", "true");
-        config.create().map_err(|err| self.kafka(&err))
+        plain_consumer(&config).map_err(|err| self.kafka(&err))
     }
 
     fn kafka(&self, err: &dyn std::fmt::Display) -> RangeError {

@@ -8,59 +8,28 @@ mod kit;
 mod counting;
 #[path = "simulation/deciding.rs"]
 mod deciding;
+#[path = "kit/members.rs"]
+mod members;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use counting::{Counting, Snapshot, Write};
+use counting::Counting;
 use deciding::Deciding;
 use kit::DEADLINE;
+use members::{MapStore, Member};
 use quiz_schemas::events::{
     AnswerSubmitted, AnswersRecord, JoinsRecord, LaneClosed, LaneOpened, PlayerConnected, SessionsRecord,
 };
 use quiz_schemas::quiz::{AnswerKey, Picks, Response};
 use quiz_schemas::{Codec, GameId, LaneKey, PlayerId, SubmissionId, Topic};
-use quiz_stream::group::{GroupError, GroupSetup, run_group};
+use quiz_stream::group::{GroupSetup, run_group};
 use quiz_stream::{EmbeddedCluster, Producer, ProducerOptions, SchemaSource, StateStore, StoreUnavailable};
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use rdkafka::producer::{BaseProducer, Producer as _};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-/// A store in memory, with the guards that a real one has.
-#[derive(Default)]
-struct MapStore {
-    answers: Mutex<BTreeMap<u64, i64>>,
-    snapshots: Mutex<BTreeMap<LaneKey, Snapshot>>,
-}
-
-#[async_trait]
-impl StateStore<Counting> for MapStore {
-    async fn load(&self, keys: &[LaneKey]) -> Result<Vec<(LaneKey, Option<Snapshot>)>, StoreUnavailable> {
-        let snapshots = self.snapshots.lock().unwrap();
-        Ok(keys.iter().map(|lane| (*lane, snapshots.get(lane).cloned())).collect())
-    }
-
-    async fn write(&self, writes: &[Write]) -> Result<(), StoreUnavailable> {
-        for write in writes {
-            match write {
-                Write::Answer { submission, position } => {
-                    self.answers.lock().unwrap().entry(*submission).or_insert(position.offset);
-                }
-                Write::Snapshot { snapshot, .. } => {
-                    let mut snapshots = self.snapshots.lock().unwrap();
-                    let stored = snapshots.entry(snapshot.lane).or_insert_with(|| snapshot.clone());
-                    if stored.offset < snapshot.offset {
-                        *stored = snapshot.clone();
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
 
 /// A store that nobody may use.
 struct NoStore;
@@ -114,20 +83,6 @@ impl Kit {
         let processor = Deciding { drops_known: true };
         let run = run_group(processor, Arc::new(NoStore), self.setup(instance), shutdown.clone());
         Member { shutdown, running: tokio::spawn(run) }
-    }
-}
-
-struct Member {
-    shutdown: CancellationToken,
-    running: JoinHandle<Result<(), GroupError>>,
-}
-
-impl Member {
-    /// Stops gracefully, which must be quick.
-    async fn stop(self) {
-        self.shutdown.cancel();
-        let stopped = tokio::time::timeout(Duration::from_secs(6), self.running).await;
-        stopped.expect("a member leaves within its time").unwrap().unwrap();
     }
 }
 

@@ -8,8 +8,9 @@ mod kit;
 
 #[path = "simulation/counting.rs"]
 mod counting;
+#[path = "kit/members.rs"]
+mod members;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,14 +18,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use counting::{Counting, Snapshot, Write};
 use kit::counters::Counters;
+use members::{MapStore, Member};
 use quiz_schemas::{Codec, LaneKey, Topic};
 use quiz_stream::failpoint::{self, Point};
-use quiz_stream::group::{GroupError, GroupSetup, limits, metrics, run_group};
+use quiz_stream::group::{GroupSetup, limits, metrics, run_group};
 use quiz_stream::{EmbeddedCluster, Producer, SchemaSource, StateStore, StoreUnavailable, partition_of};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for what a member does by itself.
@@ -33,8 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A store in memory that can be made to block.
 #[derive(Default)]
 struct Store {
-    answers: Mutex<BTreeMap<u64, i64>>,
-    snapshots: Mutex<BTreeMap<LaneKey, Snapshot>>,
+    kept: MapStore,
     blocked_until: Mutex<Option<tokio::time::Instant>>,
     /// The longest call that a block has cut short or held up, ms.
     held_ms: AtomicI64,
@@ -47,15 +47,14 @@ impl Store {
     }
 
     fn stored(&self) -> usize {
-        self.answers.lock().unwrap().len()
+        self.kept.answers.lock().unwrap().len()
     }
 }
 
 #[async_trait]
 impl StateStore<Counting> for Store {
     async fn load(&self, keys: &[LaneKey]) -> Result<Vec<(LaneKey, Option<Snapshot>)>, StoreUnavailable> {
-        let snapshots = self.snapshots.lock().unwrap();
-        Ok(keys.iter().map(|lane| (*lane, snapshots.get(lane).cloned())).collect())
+        self.kept.load(keys).await
     }
 
     async fn write(&self, writes: &[Write]) -> Result<(), StoreUnavailable> {
@@ -66,21 +65,7 @@ impl StateStore<Counting> for Store {
             tokio::time::sleep_until(until).await;
             self.held_ms.fetch_max(began.elapsed().as_millis() as i64, Ordering::Relaxed);
         }
-        for write in writes {
-            match write {
-                Write::Answer { submission, position } => {
-                    self.answers.lock().unwrap().entry(*submission).or_insert(position.offset);
-                }
-                Write::Snapshot { snapshot, .. } => {
-                    let mut snapshots = self.snapshots.lock().unwrap();
-                    let stored = snapshots.entry(snapshot.lane).or_insert_with(|| snapshot.clone());
-                    if stored.offset < snapshot.offset {
-                        *stored = snapshot.clone();
-                    }
-                }
-            }
-        }
-        Ok(())
+        self.kept.write(writes).await
     }
 }
 
@@ -93,20 +78,6 @@ struct Kit {
     codec: Arc<Codec>,
     producer: Producer,
     store: Arc<Store>,
-}
-
-struct Member {
-    shutdown: CancellationToken,
-    running: JoinHandle<Result<(), GroupError>>,
-}
-
-impl Member {
-    async fn stop(self) {
-        assert!(!self.running.is_finished(), "the member goes on");
-        self.shutdown.cancel();
-        let stopped = tokio::time::timeout(Duration::from_secs(6), self.running).await;
-        stopped.expect("a member leaves within its time").unwrap().unwrap();
-    }
 }
 
 impl Kit {

@@ -9,10 +9,11 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::raw::{ending, frame, header, upgraded};
 use super::stage::{LOOK, Role, Setup, World, seed};
-use super::talk::Room;
+use super::talk::{Room, WAIT};
 
 const ATTACKERS: usize = 8;
 /// Sockets whose memory must be seen.
@@ -142,7 +143,10 @@ async fn sockets_kib(edge: SocketAddr, role: &Role) -> u64 {
     for _ in 0..SOCKETS {
         sockets.push(upgraded(edge, &[]).await.0);
     }
-    tokio::time::sleep(2 * LOOK).await;
+    let deadline = Instant::now() + WAIT;
+    while watch.grown_kib() <= RSS_KIB_MAX && Instant::now() < deadline {
+        tokio::time::sleep(LOOK).await;
+    }
     watch.grown_kib()
 }
 

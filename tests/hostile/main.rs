@@ -8,10 +8,14 @@ mod imports;
 mod injection;
 mod leak;
 mod nicknames;
+#[path = "../support/node.rs"]
+mod node;
 mod origins;
 mod pins;
 mod raw;
 mod slow;
 mod stage;
 mod talk;
+#[path = "../support/talker.rs"]
+mod talker;
 mod tokens;

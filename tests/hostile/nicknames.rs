@@ -3,18 +3,12 @@
 //! on a player's page in a real Chromium under the pages' own policy. Controls: plain names in many scripts
 //! are let in; and the browser's own test sees a script when one does run.
 
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
-
 use serde_json::json;
-use tokio::process::Command;
-use tokio::time::timeout;
 
+use super::node;
 use super::stage::{Setup, World, seed};
 use super::talk::{Room, Talker};
 
-const BROWSER_WAIT: Duration = Duration::from_secs(120);
 /// Characters that a name shows at most.
 const SHOWN_MAX: usize = 32;
 
@@ -113,13 +107,13 @@ async fn f38_nicknames_are_text_and_somebodys() {
 
 /// Opens the pages in Chromium; the script says what it saw.
 async fn browser(world: &World, room: &Room) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut node = Command::new("node");
-    node.arg(root.join("tests/hostile/nicknames.mjs")).stdin(Stdio::null()).kill_on_drop(true);
-    node.env("QUIZSTREAM_URL", format!("http://{}", world.at())).env("PIN", room.pin());
-    node.env("HOST_TOKEN", room.created["host_token"].as_str().expect("a token"));
-    node.env("GAME", room.created["game"].as_str().expect("an id")).env("NAMES", json!(SHOWN).to_string());
-    let output = timeout(BROWSER_WAIT, node.output()).await.expect("the browser ends").expect("node runs");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
+    let text = |key: &str| room.created[key].as_str().expect("a text").to_owned();
+    let variables = [
+        ("QUIZSTREAM_URL", format!("http://{}", world.at())),
+        ("PIN", room.pin().to_owned()),
+        ("HOST_TOKEN", text("host_token")),
+        ("GAME", text("game")),
+        ("NAMES", json!(SHOWN).to_string()),
+    ];
+    node::script("hostile/nicknames.mjs", &variables).await;
 }

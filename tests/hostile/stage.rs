@@ -162,7 +162,7 @@ impl Watch {
     }
 
     /// By how much the memory grew at its most, KiB.
-    pub fn grown_kib(self) -> u64 {
+    pub fn grown_kib(&self) -> u64 {
         memory_kib(self.pid, "VmHWM:").saturating_sub(self.before_kib)
     }
 }

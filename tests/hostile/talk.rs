@@ -1,105 +1,13 @@
 //! Well-behaved clients: a host and a player whose game goes on whatever happens beside them.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio::time::Instant;
 
 use super::stage::create;
-
-/// How long an answer may take where it is not measured.
-pub const WAIT: Duration = Duration::from_secs(15);
-
-/// A socket that speaks `quiz.v1.json` and keeps all that it hears.
-pub struct Talker {
-    socket: WebSocketStream<TcpStream>,
-    /// Every text frame, as it came.
-    pub heard: Vec<String>,
-}
-
-impl Talker {
-    /// Opens a socket.
-    pub async fn open(edge: SocketAddr) -> Self {
-        Self::open_from(edge, Ipv4Addr::LOCALHOST.into()).await
-    }
-
-    /// Opens a socket from an address of this machine.
-    pub async fn open_from(edge: SocketAddr, source: IpAddr) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind(SocketAddr::new(source, 0)).expect("the address is of this machine");
-        let stream = socket.connect(edge).await.expect("the edge listens");
-        let mut request = format!("ws://{edge}/v1/ws").into_client_request().expect("a request");
-        request.headers_mut().insert("sec-websocket-protocol", "quiz.v1.json".parse().expect("a value"));
-        let (socket, _) = client_async(request, stream).await.expect("the edge upgrades");
-        Self { socket, heard: Vec::new() }
-    }
-
-    /// Opens a socket and joins.
-    pub async fn join(edge: SocketAddr, pin: &str, nickname: &str) -> (Self, Value) {
-        let mut talker = Self::open(edge).await;
-        talker.send(&json!({ "type": "join", "pin": pin, "nickname": nickname })).await;
-        let joined = talker.next(&["joined", "error"]).await;
-        assert_eq!(joined["type"], "joined", "{joined}");
-        (talker, joined)
-    }
-
-    /// Sends a message.
-    pub async fn send(&mut self, message: &Value) {
-        self.say(&message.to_string()).await;
-    }
-
-    /// Sends a text.
-    pub async fn say(&mut self, text: &str) {
-        self.socket.send(Message::text(text)).await.expect("the socket is open");
-    }
-
-    /// The next message of one of these types.
-    pub async fn next(&mut self, types: &[&str]) -> Value {
-        let found = timeout(WAIT, async {
-            loop {
-                match self.socket.next().await {
-                    Some(Ok(Message::Text(text))) => {
-                        self.heard.push(text.to_string());
-                        let value: Value = serde_json::from_str(&text).expect("JSON");
-                        if types.contains(&value["type"].as_str().expect("a type")) {
-                            return value;
-                        }
-                    }
-                    Some(Ok(Message::Close(frame))) => panic!("closed: {frame:?}"),
-                    Some(Ok(_)) => {}
-                    other => panic!("the socket broke: {other:?}"),
-                }
-            }
-        });
-        found.await.unwrap_or_else(|_| panic!("none of {types:?} came"))
-    }
-
-    /// The code of the error that a message earns.
-    pub async fn refused(&mut self, message: &Value) -> String {
-        self.send(message).await;
-        self.next(&["error"]).await["code"].as_str().expect("a code").to_string()
-    }
-
-    /// The close code that ends the socket.
-    pub async fn closed(mut self) -> u16 {
-        let code = timeout(WAIT, async {
-            loop {
-                match self.socket.next().await {
-                    Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
-                    Some(Ok(_)) => {}
-                    other => panic!("the socket ended without a close frame: {other:?}"),
-                }
-            }
-        });
-        code.await.expect("it was closed")
-    }
-}
+pub use super::talker::{Talker, WAIT};
 
 /// A quiz of single-choice questions, right is the second option.
 pub fn quiz(questions: usize) -> Value {
@@ -131,8 +39,8 @@ impl Room {
         let (status, created) = create(edge, &json!({ "quiz": quiz })).await;
         assert_eq!(status, 201, "{created}");
         let mut host = Talker::open(edge).await;
-        host.send(&json!({ "type": "host", "token": created["host_token"] })).await;
-        host.next(&["hosting"]).await;
+        let hosting = host.ask(&json!({ "type": "host", "token": created["host_token"] }), "hosting").await;
+        assert_eq!(hosting["type"], "hosting", "{hosting}");
         let (ada, joined) = Talker::join(edge, created["pin"].as_str().expect("a PIN"), "Ada").await;
         Self { created, joined, host, ada, next: 0 }
     }

@@ -1,4 +1,5 @@
-//! Runs node's tests of the pages.
+//! Runs node's tests of the pages, and scripts that drive a browser.
+#![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,6 +10,8 @@ use tokio::time::timeout;
 
 /// Longer than the time that the tests allow themselves.
 const TESTS_WAIT: Duration = Duration::from_secs(1_500);
+/// Longer than a script takes.
+const SCRIPT_WAIT: Duration = Duration::from_secs(120);
 /// How long packages may take to arrive.
 const PACKAGES_WAIT: Duration = Duration::from_secs(300);
 
@@ -24,6 +27,14 @@ pub async fn tests(files: &[&str], variables: &[(&str, String)]) {
     let mut node = Process::new("node");
     node.arg("--test").args(files).envs(variables.iter().map(|(name, value)| (name, value)));
     run(node, &folder, TESTS_WAIT).await;
+}
+
+/// Runs a script of `tests/`, which may import what the tests of the pages do, with these variables.
+pub async fn script(file: &str, variables: &[(&str, String)]) {
+    packages(&folder()).await;
+    let mut node = Process::new("node");
+    node.arg(file).envs(variables.iter().map(|(name, value)| (name, value)));
+    run(node, &PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests"), SCRIPT_WAIT).await;
 }
 
 /// Installs what the lock file says, unless that is there already.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quiz_schemas::{AnyEvent, Codec, DecodeError, SchemaId, Topic};
 use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -17,6 +17,7 @@ use tracing::warn;
 use super::{Command, TailError, TailEvent};
 use crate::config::KafkaConfig;
 use crate::offsets::appended_at_us;
+use crate::plain_consumer::{PlainConsumer, plain_consumer};
 use crate::processor::Record;
 use crate::registry::{ResolveError, SchemaSource};
 
@@ -33,7 +34,7 @@ const GROUP_ID: &str = "quiz.tail";
 struct Ended;
 
 pub(super) struct Reader {
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<PlainConsumer>,
     codec: Arc<Codec>,
     schemas: SchemaSource,
     topic: Topic,
@@ -61,7 +62,7 @@ impl Reader {
         // "earliest": when retention overtakes the tail it goes on at the oldest record and the
         // jump in the offsets tells.
         client.set("group.id", GROUP_ID).set("auto.offset.reset", "earliest");
-        let consumer = client.create().map_err(|err: KafkaError| client_error(&err))?;
+        let consumer = plain_consumer(&client).map_err(|err: KafkaError| client_error(&err))?;
         let (next, gaps) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { consumer: Arc::new(consumer), codec, schemas, topic, runtime, commands, events, next, gaps })
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use quiz_schemas::Topic;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
@@ -18,6 +18,7 @@ use crate::group::event::TopicPartition;
 use crate::group::limits::STALLED_US;
 use crate::group::metrics;
 use crate::offsets;
+use crate::plain_consumer::{PlainConsumer, plain_consumer};
 use crate::processor::GroupSpec;
 
 /// How long one question to the broker may take.
@@ -41,8 +42,7 @@ impl LagWatch {
     /// Starts the thread, which ends with this.
     pub(super) fn start(setup: &GroupSetup, spec: &GroupSpec) -> Result<Self, GroupError> {
         let group = spec.id;
-        let consumer: BaseConsumer =
-            config(setup, group).create().map_err(|source| GroupError::Kafka { group, source })?;
+        let consumer = plain_consumer(&config(setup, group)).map_err(|source| GroupError::Kafka { group, source })?;
         let (standings, inbox) = mpsc::sync_channel(1);
         let (sender, starved) = mpsc::sync_channel(1);
         let mut watch = Watch { group, consumer, numbers: BTreeMap::new(), starved: sender };
@@ -78,7 +78,7 @@ struct Number {
 
 struct Watch {
     group: &'static str,
-    consumer: BaseConsumer,
+    consumer: PlainConsumer,
     numbers: BTreeMap<i32, Number>,
     starved: mpsc::SyncSender<i32>,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use quiz_schemas::Topic;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
@@ -18,6 +18,7 @@ use crate::failpoint::{self, Point};
 use crate::group::event::{Event, RawRecord, TaskId, TopicPartition};
 use crate::group::limits::{RESTORE_CHUNK, RESTORE_IDLE, TRANSACTION_TIMEOUT_MS};
 use crate::offsets;
+use crate::plain_consumer::{PlainConsumer, plain_consumer};
 use crate::processor::{GroupSpec, Processor};
 
 const POLL: Duration = Duration::from_millis(50);
@@ -40,8 +41,8 @@ impl Restorer {
         outbox: Outbox<P>,
     ) -> Result<Self, GroupError> {
         let failed = |source| GroupError::Kafka { group: spec.id, source };
-        let consumer: BaseConsumer = config(setup, &spec, "read_committed").create().map_err(failed)?;
-        let log: BaseConsumer = config(setup, &spec, "read_uncommitted").create().map_err(failed)?;
+        let consumer = plain_consumer(&config(setup, &spec, "read_committed")).map_err(failed)?;
+        let log = plain_consumer(&config(setup, &spec, "read_uncommitted")).map_err(failed)?;
         let (requests, inbox) = mpsc::channel();
         let thread = Thread { spec, consumer, log, inbox, outbox };
         thread::Builder::new()
@@ -60,9 +61,9 @@ impl Restorer {
 
 struct Thread<P: Processor> {
     spec: GroupSpec,
-    consumer: BaseConsumer,
+    consumer: PlainConsumer,
     /// Sees the end of the log, open transactions included.
-    log: BaseConsumer,
+    log: PlainConsumer,
     inbox: mpsc::Receiver<TaskId>,
     outbox: Outbox<P>,
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use quiz_schemas::Topic;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 use tracing::{error, warn};
 
@@ -19,6 +19,7 @@ use super::{GroupError, GroupSetup};
 use crate::group::event::TopicPartition;
 use crate::group::metrics;
 use crate::offsets;
+use crate::plain_consumer::{PlainConsumer, plain_consumer};
 use crate::processor::GroupSpec;
 
 /// How long one question to the broker may take.
@@ -46,8 +47,7 @@ impl Opener {
     /// Starts the thread; `waker` is woken when it has found something.
     pub(super) fn start(setup: &GroupSetup, spec: &GroupSpec, waker: Thread) -> Result<Self, GroupError> {
         let group = spec.id;
-        let consumer: BaseConsumer =
-            config(setup, group).create().map_err(|source| GroupError::Kafka { group, source })?;
+        let consumer = plain_consumer(&config(setup, group)).map_err(|source| GroupError::Kafka { group, source })?;
         let (requests, inbox) = mpsc::sync_channel::<Vec<TopicPartition>>(1);
         let (sender, found) = mpsc::sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
@@ -88,7 +88,7 @@ impl Drop for Opener {
 /// Asks until there is an answer; none when nobody waits for it any more.
 fn find(
     group: &'static str,
-    consumer: &BaseConsumer,
+    consumer: &PlainConsumer,
     partitions: &[TopicPartition],
     stopped: &AtomicBool,
 ) -> Option<Starts> {
@@ -102,7 +102,7 @@ fn find(
     None
 }
 
-fn look_up(group: &'static str, consumer: &BaseConsumer, partitions: &[TopicPartition]) -> KafkaResult<Starts> {
+fn look_up(group: &'static str, consumer: &PlainConsumer, partitions: &[TopicPartition]) -> KafkaResult<Starts> {
     let committed = offsets::committed(consumer, partitions, ASK)?;
     let mut seen = Vec::with_capacity(partitions.len());
     for &(topic, partition) in partitions {

@@ -7,7 +7,7 @@ use quiz_schemas::topic::SCHEMAS_TOPIC;
 use rdkafka::Message;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::warn;
@@ -15,6 +15,7 @@ use tracing::warn;
 use super::ServerError;
 use super::schemas::{Change, Schemas};
 use crate::config::KafkaConfig;
+use crate::plain_consumer::plain_consumer;
 use crate::producer::{Producer, ProducerOptions};
 
 /// How long reading the whole topic may take.
@@ -79,7 +80,7 @@ async fn create_topic(config: &KafkaConfig) -> Result<(), ServerError> {
 fn read(config: &KafkaConfig) -> Result<Schemas, ServerError> {
     let mut client = config.consumer();
     client.set("group.id", GROUP_ID).set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
-    let consumer: BaseConsumer = client.create().map_err(failed)?;
+    let consumer = plain_consumer(&client).map_err(failed)?;
     let mut all = TopicPartitionList::with_capacity(1);
     all.add_partition_offset(SCHEMAS_TOPIC, 0, Offset::Beginning).map_err(failed)?;
     consumer.assign(&all).map_err(failed)?;
