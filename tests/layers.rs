@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("quiz-workers", &["quiz-schemas", "quiz-game", "quiz-stream", "quiz-store"]),
     ("quiz-projections", &["quiz-schemas", "quiz-game", "quiz-stream", "quiz-store"]),
     ("mongo-router", &[]),
+    ("quiz-bench", &[]),
 ];
 
 /// What a crate without I/O may not depend on.

@@ -1,0 +1,113 @@
+//! Very many small games at once: what one of them costs must not depend on how many there are.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::unanswered;
+use crate::bench::{Bench, load};
+use crate::error::BenchError;
+use crate::fleet::Fleet;
+use crate::ledger::Books;
+use crate::load::{LoadSpec, Pace, Played, play};
+use crate::process::Snapshot;
+use crate::result::{Curve, Figure, Plot, RunResult, Target};
+use crate::sizes::{LOAD_GAMES_MAX, MANY_PLAYERS};
+
+const EDGES: u32 = 2;
+const SCORING: u32 = 2;
+const QUESTIONS: u32 = 5;
+const SPREAD_S: f64 = 2.0;
+/// Players/s of all games together.
+const CONNECT_RATE: f64 = 1_500.0;
+/// For how long everybody is watched doing nothing, to know what that costs.
+const IDLE: Duration = Duration::from_secs(5);
+/// The dearest game costs at most so many times the cheapest.
+const FLAT: f64 = 1.25;
+
+/// What a number of games cost.
+struct Part {
+    games: u32,
+    played: Played,
+    books: Books,
+    /// Processor time of roles and servers for each game, s: in all, and beside what idling costs.
+    cpu_s: f64,
+    cpu_above_idle_s: f64,
+}
+
+/// One run.
+pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
+    let mut parts = Vec::new();
+    for games in bench.sizes.many {
+        let fleet = bench.fleet(EDGES, SCORING).await?;
+        parts.push(part(bench, &fleet, games, seed).await?);
+        fleet.down().await;
+    }
+    let costs: Vec<f64> = parts.iter().map(|part| part.cpu_above_idle_s).collect();
+    let (least, most) =
+        costs.iter().fold((f64::MAX, 0.0), |(least, most), cost| (f64::min(least, *cost), f64::max(most, *cost)));
+    let Some(last) = parts.last() else { return Err(BenchError::Usage("there are no games".into())) };
+    let ratio = if least > 0.0 { most / least } else { 0.0 };
+    let mut figures = vec![Figure::new("dearest game ÷ cheapest", ratio, "×").target(Target::AtMost(FLAT))];
+    for part in &parts {
+        let name = |what: &str| format!("{what}, {} games", part.games);
+        figures.push(Figure::new(&name("CPU per game above idling"), part.cpu_above_idle_s * 1000.0, "ms"));
+        figures.push(Figure::new(&name("CPU per game"), part.cpu_s * 1000.0, "ms"));
+        figures.push(Figure::new(&name("ack p99"), part.played.ack().p99, "ms"));
+        figures.push(Figure::new(&name("close to board p99"), part.played.board().p99, "ms"));
+    }
+    figures.push(unanswered(&last.played));
+    let points = parts.iter().map(|part| (f64::from(part.games), part.cpu_above_idle_s * 1000.0)).collect();
+    Ok(RunResult {
+        figures,
+        answers: last.played.counts().2,
+        roles: last.played.used(),
+        books: parts.iter().fold(Books::default(), |sum, part| sum.and(part.books)),
+        failure: parts.iter().find_map(|part| part.played.games().1),
+        notes: vec!["creation, joins, five questions and the end; roles and servers, without the load client".into()],
+        plots: vec![Plot {
+            file: "many".into(),
+            title: "processor time per game above idling".into(),
+            x: "games at once".into(),
+            y: "ms".into(),
+            log: false,
+            curves: vec![Curve { name: "CPU per game".into(), points }],
+        }],
+    })
+}
+
+async fn part(bench: &Bench, fleet: &Fleet, games: u32, seed: u64) -> Result<Part, BenchError> {
+    bench.warm_up(fleet, &load(200, 20, 3, Pace::Rate(200.0), seed ^ 0xff)).await?;
+    let before = fleet.ground().roster.snapshot();
+    sleep(IDLE).await;
+    let idle_per_s = cpu_s(&fleet.ground().roster.snapshot(), &before) / IDLE.as_secs_f64();
+    let clients = games.div_ceil(LOAD_GAMES_MAX);
+    let specs: Vec<LoadSpec> = (0..clients)
+        .map(|no| {
+            let games = games / clients + u32::from(no < games % clients);
+            let players = games * MANY_PLAYERS;
+            LoadSpec {
+                connect_rate: CONNECT_RATE / f64::from(clients),
+                pause_ms: 500,
+                ..load(players, games, QUESTIONS, Pace::Rate(f64::from(players) / SPREAD_S), seed + u64::from(no))
+            }
+        })
+        .collect();
+    let played = play(&fleet.ground(), &specs).await?;
+    let used_s = cpu_s(&played.played, &played.begun);
+    let took_s = (played.played.at - played.begun.at).as_secs_f64();
+    let books = bench.books(&played, QUESTIONS).await?;
+    let each = |cpu_s: f64| cpu_s / f64::from(games);
+    Ok(Part {
+        games,
+        books,
+        cpu_s: each(used_s),
+        cpu_above_idle_s: each((used_s - idle_per_s * took_s).max(0.0)),
+        played,
+    })
+}
+
+/// Processor time of everybody but the load client, s.
+fn cpu_s(now: &Snapshot, before: &Snapshot) -> f64 {
+    now.since(before).iter().filter(|role| role.role != "load").map(|role| role.cpu_s).sum()
+}
