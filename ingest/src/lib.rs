@@ -4,6 +4,7 @@ mod admission;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod deliveries;
 mod door;
 mod edge;
 pub mod fair_time;

@@ -127,8 +127,13 @@ pub const CLOCK_POLL_MS: u64 = 10;
 pub const TALLIED_QUESTIONS_MAX: usize = 8;
 /// Games that an edge keeps books of.
 pub const TALLIED_GAMES_MAX: usize = 20_000;
-/// How long changes in books that were told are collected before they are told again, ms.
+/// How long changes in books that were told are collected before they are told again, and how long after a
+/// question's results it is told when they were written, ms.
 pub const TALLY_DELAY_MS: u64 = 1_000;
+/// Questions of one game of whose results an edge knows when they were written, the newest.
+pub const DELIVERED_QUESTIONS_MAX: usize = 4;
+/// Results that a socket writes before it is flushed; a board and an outcome come together.
+pub const RESULTS_WRITTEN_MAX: usize = 2;
 /// Half of the time that the guess of the cluster's clock looks back, ms.
 pub const CLOCK_HALF_WINDOW_MS: u64 = 30_000;
 /// Addresses whose rates are remembered; beyond that nobody new is let in until some are forgotten.

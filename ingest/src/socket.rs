@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::wall_us;
 use crate::connection::{Action, Connection, Input, Mark, NotAttached, Now};
+use crate::deliveries::Unflushed;
 use crate::edge::{Edge, Place};
 use crate::games::{Delivery, QuestionClock, SocketId};
 use crate::inflow::Inflow;
@@ -227,6 +228,7 @@ impl Socket {
     /// is written.
     async fn deliver(&mut self, first: Arc<Delivery>) {
         let mut clock = None;
+        let mut results = Unflushed::default();
         let mut next = Some(first);
         let mut left = DELIVERY_BATCH_MAX;
         while let Some(delivery) = next.take() {
@@ -234,16 +236,20 @@ impl Socket {
                 self.write(Message::Text(text.clone())).await;
             }
             clock = delivery.clock.or(clock);
+            results.note(delivery.writes.as_ref());
             self.input(Input::Game(&delivery.mark));
             self.carry_out().await;
             left -= 1;
-            if left > 0 && self.ending.is_none() {
+            if left > 0 && !results.is_full() && self.ending.is_none() {
                 next = self.mailbox.as_mut().and_then(|mailbox| mailbox.try_recv().ok());
             }
         }
         self.flush().await;
         if let Some(clock) = clock {
             self.clock = Some((clock, Instant::now()));
+        }
+        if self.ending.is_none() {
+            results.flushed(wall_us);
         }
     }
 

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quiz_schemas::events::{EdgeTallied, SubmissionList, TALLY_SUBMISSIONS_MAX, TalliesRecord};
+use quiz_schemas::events::{EdgeTallied, SubmissionList, TALLY_SUBMISSIONS_MAX, TalliesBody, TalliesRecord};
 use quiz_schemas::{EdgeId, GameId, QuestionNo, SubmissionId, submission_digest};
 use tokio::sync::Notify;
 
 use crate::connection::Tally;
+use crate::deliveries::{Deliveries, ResultWrites};
 use crate::limits::{TALLIED_GAMES_MAX, TALLIED_QUESTIONS_MAX};
 
 /// What became of the answers to one question.
@@ -42,6 +43,7 @@ struct Books {
 pub struct GameTallies {
     game: GameId,
     books: Mutex<Books>,
+    deliveries: Mutex<Deliveries>,
     late: Notify,
 }
 
@@ -49,7 +51,7 @@ impl GameTallies {
     /// Empty books.
     #[must_use]
     pub fn new(game: GameId) -> Self {
-        Self { game, books: Mutex::default(), late: Notify::new() }
+        Self { game, books: Mutex::default(), deliveries: Mutex::default(), late: Notify::new() }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -95,7 +97,16 @@ impl GameTallies {
         self.late.notified().await;
     }
 
-    /// What is to be told of closed questions.
+    fn deliveries(&self) -> MutexGuard<'_, Deliveries> {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has it told when this result was written to sockets.
+    pub fn watch(&self, result: Arc<ResultWrites>) {
+        self.deliveries().watch(result);
+    }
+
+    /// What is to be told of closed questions, and of results that were written.
     #[must_use]
     pub fn news(&self, edge: &EdgeId, at_us: i64) -> Vec<TalliesRecord> {
         let closed = self.books().closed;
@@ -109,11 +120,17 @@ impl GameTallies {
     }
 
     /// A telling did not get into the log: it is to be made again.
-    pub fn untold(&self, question: QuestionNo) {
-        if let Some(counts) = self.books().questions.get_mut(&question) {
-            counts.changed = true;
-            self.late.notify_one();
+    pub fn untold(&self, telling: &TalliesBody) {
+        match telling {
+            TalliesBody::EdgeTallied(tallied) => {
+                if let Some(counts) = self.books().questions.get_mut(&tallied.question) {
+                    counts.changed = true;
+                }
+            }
+            TalliesBody::EdgeDelivered(delivered) => self.deliveries().untold(delivered.question),
+            TalliesBody::Unknown => return,
         }
+        self.late.notify_one();
     }
 
     fn tell(
@@ -123,23 +140,18 @@ impl GameTallies {
         last: bool,
         is_due: impl Fn(QuestionNo, &Counts) -> bool,
     ) -> Vec<TalliesRecord> {
-        let mut books = self.books();
+        let record = |body: TalliesBody| TalliesRecord { game: self.game, edge: edge.clone(), at_us, body };
         let mut records = Vec::new();
-        for (&question, counts) in &mut books.questions {
+        for (&question, counts) in &mut self.books().questions {
             if !is_due(question, counts) {
                 continue;
             }
             counts.version += 1;
             counts.changed = false;
             counts.last = last;
-            let record = |tallied: EdgeTallied| TalliesRecord {
-                game: self.game,
-                edge: edge.clone(),
-                at_us,
-                body: tallied.into(),
-            };
-            records.extend(told(question, counts).into_iter().map(record));
+            records.extend(told(question, counts).into_iter().map(|tallied| record(tallied.into())));
         }
+        records.extend(self.deliveries().news().into_iter().map(|delivered| record(delivered.into())));
         records
     }
 }

@@ -67,6 +67,11 @@ pub(crate) fn tally_untold() {
     counter!("quiz_edge_tallies_untold_total").increment(1);
 }
 
+/// It is not measured when a result is written to sockets: there are too many (I9).
+pub(crate) fn result_unmeasured() {
+    counter!("quiz_edge_results_unmeasured_total").increment(1);
+}
+
 /// A connection was not taken in.
 pub(crate) fn connection_refused(reason: &'static str) {
     counter!("quiz_edge_connections_refused_total", "reason" => reason).increment(1);

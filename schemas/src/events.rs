@@ -35,8 +35,10 @@ pub use sessions::{
     OverReason, PlayerAdmitted, PlayerKicked, PresenceChanged, QuestionClosed, QuestionOpened, QuestionSettled,
     QuestionStopping, RefusalReason, SessionsBody, SessionsRecord, StopReason,
 };
-
-pub use tallies::{EdgeTallied, SubmissionList, TALLY_SUBMISSIONS_MAX, TalliesBody, TalliesRecord};
+pub use tallies::{
+    DELIVERED_RESULTS_MAX, EdgeDelivered, EdgeTallied, ResultDelivered, SubmissionList, TALLY_SUBMISSIONS_MAX,
+    TalliesBody, TalliesRecord,
+};
 
 use crate::ids::{GameId, LaneKey};
 use crate::topic::Topic;

@@ -16,6 +16,7 @@ use super::encode::{self, EdgeTime, encode};
 use super::mailbox::{Attach, Delivery, SocketId};
 use super::recovery::{Recovery, Told};
 use crate::connection::{Mark, NotAttached, Role, command_refused};
+use crate::deliveries::ResultWrites;
 use crate::fair_time::Greeted;
 use crate::limits::{CATCH_UP_MS, CLOCK_POLL_MS, CLOCK_WAIT_MS, FRESH_US_MAX, RECOVERY_WAIT_MS};
 use crate::protocol::{Board, Counted, LobbyName, Over, ServerMessage, Stopped};
@@ -57,6 +58,8 @@ pub struct Channel {
     lobby_names: Vec<LobbyName>,
     lobby_due: Option<Instant>,
     lobby_told: Option<Instant>,
+    /// The result that was told last, until its writes are watched.
+    result: Option<Arc<ResultWrites>>,
 }
 
 impl Channel {
@@ -85,6 +88,7 @@ impl Channel {
             lobby_names: Vec::new(),
             lobby_due: None,
             lobby_told: None,
+            result: None,
         }
     }
 
@@ -111,6 +115,12 @@ impl Channel {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.view.over.is_some()
+    }
+
+    /// The result that the last record told the sockets, if it did: its writes are to be watched.
+    #[must_use]
+    pub fn take_result(&mut self) -> Option<Arc<ResultWrites>> {
+        self.result.take()
     }
 
     /// When [`Channel::tick`] is due.
@@ -232,7 +242,8 @@ impl Channel {
             }
             ResultsBody::BoardPublished(board) => {
                 let message = durable(ServerMessage::Board(Board::from(board)));
-                self.tell(To::All, &encode(&message, Mark::Settled(board.question)));
+                self.result = at.map(|at| ResultWrites::new(board.question, at));
+                self.tell(To::All, &encode::result(&message, Mark::Settled(board.question), self.result.clone()));
             }
             ResultsBody::OutcomesPublished(batch) => self.outcomes_published(batch, at),
             ResultsBody::CommandRefused(refused) => {
@@ -370,11 +381,14 @@ impl Channel {
 
     fn outcomes_published(&mut self, batch: &OutcomesPublished, at: Option<i64>) {
         let players = self.players_on_board(batch.question);
+        let writes = at.map(|at| ResultWrites::new(batch.question, at));
         for outcome in &batch.outcomes {
             if self.players.contains_key(&outcome.player) {
-                self.tell_player(outcome.player, &encode::outcome(batch.question, outcome, players, at));
+                let own = encode::outcome(batch.question, outcome, players, at, writes.clone());
+                self.tell_player(outcome.player, &own);
             }
         }
+        self.result = writes;
     }
 
     fn players_on_board(&self, question: QuestionNo) -> i32 {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::mailbox::{Delivery, QuestionClock};
 use crate::connection::Mark;
+use crate::deliveries::ResultWrites;
 use crate::fair_time::Greeted;
 use crate::protocol::{OwnOutcome, QuestionMessage, ServerMessage};
 
@@ -35,7 +36,12 @@ pub(super) struct Question<'a> {
 
 /// Encodes a message once, for all who are told it.
 pub(super) fn encode(message: &ServerMessage, mark: Mark) -> Arc<Delivery> {
-    Arc::new(Delivery { text: Some(Utf8Bytes::from(message.to_json())), mark, clock: None })
+    result(message, mark, None)
+}
+
+/// Encodes a result once, for all who are told it; those to whom it is news say in `writes` when it was written.
+pub(super) fn result(message: &ServerMessage, mark: Mark, writes: Option<Arc<ResultWrites>>) -> Arc<Delivery> {
+    Arc::new(Delivery { text: Some(Utf8Bytes::from(message.to_json())), mark, clock: None, writes })
 }
 
 /// The question as it is now, with the time that is left, ms.
@@ -60,12 +66,18 @@ pub(super) fn question(question: &Question<'_>, left_ms: i64) -> Arc<Delivery> {
     let live = greeted.is_none();
     let mark = Mark::Question { question: shown.question, kind: view.kind, options, accepting, live };
     let clock = Some(QuestionClock { question: shown.question, greeted });
-    Arc::new(Delivery { text, mark, clock })
+    Arc::new(Delivery { text, mark, clock, writes: None })
 }
 
 /// A player's own outcome.
-pub(super) fn outcome(question: QuestionNo, outcome: &Outcome, players: i32, at: Option<i64>) -> Arc<Delivery> {
+pub(super) fn outcome(
+    question: QuestionNo,
+    outcome: &Outcome,
+    players: i32,
+    at: Option<i64>,
+    writes: Option<Arc<ResultWrites>>,
+) -> Arc<Delivery> {
     let mut message = OwnOutcome::new(question, outcome, players);
     message.at = at;
-    encode(&ServerMessage::Outcome(message), Mark::Plain)
+    result(&ServerMessage::Outcome(message), Mark::Plain, writes)
 }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Mark, Role};
+use crate::deliveries::ResultWrites;
 use crate::fair_time::Greeted;
 use crate::limits::MAILBOX_MAX;
 
@@ -22,6 +23,8 @@ pub struct Delivery {
     pub mark: Mark,
     /// Set when the frame puts a question before the player.
     pub clock: Option<QuestionClock>,
+    /// Set when the frame is a result that is news: whoever has written it says so here.
+    pub writes: Option<Arc<ResultWrites>>,
 }
 
 /// From when a player's time for a question runs.
@@ -58,6 +61,6 @@ impl Delivery {
     /// A mark without a frame.
     #[must_use]
     pub fn mark(mark: Mark) -> Arc<Self> {
-        Arc::new(Self { text: None, mark, clock: None })
+        Arc::new(Self { text: None, mark, clock: None, writes: None })
     }
 }

@@ -56,6 +56,7 @@ async fn serve(
                 let Some(command) = command else { return };
                 on_command(shared, game, channel, command).await;
                 teller.closed(channel.closed());
+                teller.watch(channel.take_result());
                 if !channel.is_empty() {
                     idle_at = Instant::now() + shared.idle;
                 }

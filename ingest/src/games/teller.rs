@@ -3,23 +3,27 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
-use quiz_schemas::events::{TalliesBody, TalliesRecord};
+use quiz_schemas::events::TalliesRecord;
 use quiz_schemas::{GameId, QuestionNo};
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
 use crate::clock::wall_us;
+use crate::deliveries::ResultWrites;
 use crate::limits::TALLY_DELAY_MS;
 use crate::tallies::GameTallies;
 use crate::telemetry;
 
-/// Tells the books of one game: when a question closes, and again when they change after that.
+/// Tells the books of one game: when a question closes, and again when they change after that. Tells with them when
+/// the question's results were written to the sockets.
 pub(super) struct Teller {
     shared: Arc<Shared>,
     game: GameId,
     books: Arc<GameTallies>,
     closed: Option<QuestionNo>,
     due: Option<Instant>,
+    /// When the sockets have had time to write the last results.
+    results_due: Option<Instant>,
     /// A telling under way; there is one at a time.
     telling: Option<BoxFuture<'static, ()>>,
 }
@@ -27,7 +31,7 @@ pub(super) struct Teller {
 impl Teller {
     pub(super) fn new(shared: Arc<Shared>, game: GameId) -> Self {
         let books = shared.tallies.of(game);
-        Self { shared, game, books, closed: None, due: None, telling: None }
+        Self { shared, game, books, closed: None, due: None, results_due: None, telling: None }
     }
 
     /// Takes note of the latest question that is closed.
@@ -39,21 +43,37 @@ impl Teller {
         }
     }
 
+    /// Has the writes of a result told in a moment.
+    pub(super) fn watch(&mut self, result: Option<Arc<ResultWrites>>) {
+        if let Some(result) = result {
+            self.books.watch(result);
+            self.results_due = Some(Instant::now() + Duration::from_millis(TALLY_DELAY_MS));
+        }
+    }
+
     /// Does the next thing there is to do. May be dropped and called again at any time.
     pub(super) async fn turn(&mut self) {
         if let Some(telling) = &mut self.telling {
             telling.await;
             self.telling = None;
-        } else if let Some(due) = self.due {
-            sleep_until(due).await;
-            self.due = None;
-            let news = self.books.news(&self.shared.edge, wall_us());
-            if !news.is_empty() {
-                self.telling = Some(tell(Arc::clone(&self.shared), Arc::clone(&self.books), news).boxed());
+            return;
+        }
+        let due = self.due.into_iter().chain(self.results_due).min();
+        tokio::select! {
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.tell_news(),
+            () = self.books.changed(), if self.due.is_none() => {
+                self.due = Some(Instant::now() + Duration::from_millis(TALLY_DELAY_MS));
             }
-        } else {
-            self.books.changed().await;
-            self.due = Some(Instant::now() + Duration::from_millis(TALLY_DELAY_MS));
+        }
+    }
+
+    fn tell_news(&mut self) {
+        let now = Instant::now();
+        self.due = self.due.filter(|due| *due > now);
+        self.results_due = self.results_due.filter(|due| *due > now);
+        let news = self.books.news(&self.shared.edge, wall_us());
+        if !news.is_empty() {
+            self.telling = Some(tell(Arc::clone(&self.shared), Arc::clone(&self.books), news).boxed());
         }
     }
 
@@ -73,11 +93,9 @@ impl Teller {
 async fn tell(shared: Arc<Shared>, books: Arc<GameTallies>, records: Vec<TalliesRecord>) {
     let acks: Vec<_> = records.iter().map(|record| shared.producer.append(record)).collect();
     for (record, told) in records.iter().zip(join_all(acks).await) {
-        let TalliesBody::EdgeTallied(tallied) = &record.body else { continue };
-        if let Err(error) = told {
-            telemetry::tally_untold();
-            tracing::warn!(reason = error.reason(), question = tallied.question, "the books were not told");
-            books.untold(tallied.question);
-        }
+        let Err(error) = told else { continue };
+        telemetry::tally_untold();
+        tracing::warn!(reason = error.reason(), "the books were not told");
+        books.untold(&record.body);
     }
 }

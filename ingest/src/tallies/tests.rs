@@ -76,8 +76,7 @@ proptest! {
                         log.take(&news);
                     } else {
                         for record in &news {
-                            let TalliesBody::EdgeTallied(tallied) = &record.body else { continue };
-                            books.untold(tallied.question);
+                            books.untold(&record.body);
                         }
                     }
                 }

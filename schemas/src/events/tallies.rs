@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 /// Submission ids in one record at most; an edge with more tells them in parts.
 pub const TALLY_SUBMISSIONS_MAX: usize = 50_000;
 
+/// Results in one record at most: the board of a question and the outcomes of its lanes. An edge measures no more.
+pub const DELIVERED_RESULTS_MAX: usize = 1_024;
+
 /// One record of `quiz.tallies.v1`, keyed by game: what one edge process did with the answers to one
-/// question. Absolute (I5): of one edge and question the record with the highest version counts.
+/// question, or with its results. Absolute (I5): of one edge, question and kind the record with the highest
+/// version counts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TalliesRecord {
     /// The game.
@@ -25,6 +29,8 @@ body! {
     TalliesBody {
         /// The answers to one question.
         tallied: EdgeTallied,
+        /// The results of one question.
+        delivered: EdgeDelivered,
     }
 }
 
@@ -60,6 +66,32 @@ pub struct EdgeTallied {
     /// ([`LaneCounts::digest`](crate::events::LaneCounts)), and no id needs to be compared.
     #[serde(default)]
     pub digest: i64,
+}
+
+/// When an edge had written the results of one question to its sockets. Only sockets that were told them as news
+/// count: who came later, or was told again what they missed, is measured nowhere.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EdgeDelivered {
+    /// The question.
+    pub question: QuestionNo,
+    /// Rises with every telling of this edge and question: a socket that was slow is in a later one.
+    pub version: i32,
+    /// The board, and the outcomes of the lanes that have players here; those that were written to no socket
+    /// are left out. In the order of their offsets, at most [`DELIVERED_RESULTS_MAX`].
+    pub results: Vec<ResultDelivered>,
+}
+
+/// One result on its way out of one edge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ResultDelivered {
+    /// The offset of its record in the game's partition of `quiz.results.v1`.
+    pub at: i64,
+    /// Sockets to which the system has taken it, ≥ 1.
+    pub sockets: i64,
+    /// When the first of them had, by the edge's wall clock, µs since 1970.
+    pub first_us: i64,
+    /// When the last of them had, by the same clock.
+    pub last_us: i64,
 }
 
 /// Submission ids as bytes: eight for each, big-endian. A text of 13 characters each would double the record.

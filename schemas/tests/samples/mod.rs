@@ -165,6 +165,14 @@ fn books() -> Vec<(&'static str, AnyEvent)> {
         submissions: SubmissionList(vec![SubmissionId::from_bits(1), SubmissionId::from_bits(u64::MAX)]),
         digest: -77,
     };
+    let delivered = EdgeDelivered {
+        question: 2,
+        version: 2,
+        results: vec![
+            ResultDelivered { at: 700, sockets: 3, first_us: AT_US, last_us: AT_US + 1_200 },
+            ResultDelivered { at: 703, sockets: 1, first_us: AT_US + 900, last_us: AT_US + 900 },
+        ],
+    };
     let ledger = QuestionLedger {
         version: 2,
         state: LedgerState::Imbalanced,
@@ -180,6 +188,10 @@ fn books() -> Vec<(&'static str, AnyEvent)> {
         (
             "tallies.tallied",
             TalliesRecord { game: game(), edge: "edge-1.x".into(), at_us: AT_US, body: tallied.into() }.into(),
+        ),
+        (
+            "tallies.delivered",
+            TalliesRecord { game: game(), edge: "edge-1.x".into(), at_us: AT_US, body: delivered.into() }.into(),
         ),
         ("ledger.closed", LedgerRecord { game: game(), question: 2, at_us: AT_US, body: ledger.into() }.into()),
         ("scores.stored", score(LaneStored { stored: 3, opened_offset: 123_400 })),

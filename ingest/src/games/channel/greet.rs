@@ -131,7 +131,7 @@ impl Channel {
                 } else {
                     players
                 };
-                Some(encoding::outcome(batch.question, own, players, Some(told.at)))
+                Some(encoding::outcome(batch.question, own, players, Some(told.at), None))
             }
             ResultsBody::GameEnded(ended) => {
                 Some(encode(&of_record(ServerMessage::Over(Over::from(ended))), Mark::Over))
