@@ -130,6 +130,14 @@ pub trait Processor: Send + Sync + 'static {
     /// the driver's wall clock; scoring does not look at it.
     fn apply(&self, state: &mut Self::State, batch: &[Record], now_us: i64) -> Output<Self::Write>;
 
+    /// How long `event` may wait for others to be taken in one batch with it, µs. A batch costs an append and
+    /// a write however little it holds, so what nobody waits for had better come in company. It is taken
+    /// earlier when the batch is full, or when something comes that cannot wait.
+    fn patience_us(&self, event: &AnyEvent) -> i64 {
+        let _ = event;
+        0
+    }
+
     /// When `tick` wants to be called at the latest, µs since 1970.
     fn next_tick_us(&self, state: &Self::State) -> Option<i64> {
         let _ = state;

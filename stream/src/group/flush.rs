@@ -19,18 +19,22 @@ pub(super) struct Batch {
     pub(super) dead: Vec<DeadRecord>,
     /// Everything below is in this batch or an older one.
     pub(super) ends: Offsets,
-    /// When it was taken, steady µs.
+    /// When its first record was taken, steady µs.
     pub(super) taken_at_us: i64,
+    /// When its least patient record wants to be applied, steady µs.
+    pub(super) due_us: i64,
 }
 
 impl Batch {
     /// An empty one.
     pub(super) fn new(taken_at_us: i64) -> Self {
-        Self { records: Vec::new(), raws: Vec::new(), dead: Vec::new(), ends: Offsets::new(), taken_at_us }
+        let (records, raws, dead, ends) = (Vec::new(), Vec::new(), Vec::new(), Offsets::new());
+        Self { records, raws, dead, ends, taken_at_us, due_us: i64::MAX }
     }
 
-    /// Adds a good record.
-    pub(super) fn push(&mut self, raw: RawRecord, event: AnyEvent) {
+    /// Adds a good record that may wait until `due_us`.
+    pub(super) fn push(&mut self, raw: RawRecord, event: AnyEvent, due_us: i64) {
+        self.due_us = self.due_us.min(due_us);
         self.ends.insert(raw.topic, raw.offset + 1);
         self.records.push(Record {
             topic: raw.topic,
@@ -42,8 +46,9 @@ impl Batch {
         self.raws.push(raw);
     }
 
-    /// Adds a bad one.
+    /// Adds a bad one, which waits for nobody.
     pub(super) fn push_dead(&mut self, raw: RawRecord, reason: &'static str, error: String) {
+        self.due_us = self.taken_at_us;
         self.ends.insert(raw.topic, raw.offset + 1);
         self.dead.push(DeadRecord { raw, reason, error });
     }

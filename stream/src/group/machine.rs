@@ -279,18 +279,25 @@ impl<P: Processor> Machine<P> {
         }
     }
 
-    fn advance(&mut self, now: Now) {
-        if self.stopped {
-            return;
-        }
+    fn advance_tasks(&mut self, now: Now) {
         let ids: Vec<TaskId> = self.tasks.values().map(|task| task.id).collect();
         for id in ids {
             if let Some((task, mut turn)) = self.turn_of(now, id) {
                 task.advance(&mut turn);
             }
         }
+    }
+
+    fn advance(&mut self, now: Now) {
+        if self.stopped {
+            return;
+        }
+        self.advance_tasks(now);
         if self.is_transactional() {
-            self.transact(now);
+            // What needs no transaction is finished at once, and its task may go on: nothing else would wake it.
+            while self.transact(now) {
+                self.advance_tasks(now);
+            }
         } else {
             self.commit(now);
         }

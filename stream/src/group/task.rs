@@ -56,6 +56,8 @@ pub(super) struct Task<P: Processor> {
     state: P::State,
     buffer: Buffer,
     paused: bool,
+    /// Waits for company: see [`Processor::patience_us`].
+    filling: Option<Batch>,
     /// Waits for its documents.
     batch: Option<Batch>,
     load: Try,
@@ -82,6 +84,7 @@ impl<P: Processor> Task<P> {
             state: processor.start(id.partition),
             buffer: Buffer::default(),
             paused: restores,
+            filling: None,
             batch: None,
             load: Try::Ready,
             flushes: VecDeque::new(),
@@ -149,6 +152,7 @@ impl<P: Processor> Task<P> {
     pub(super) fn leave(&mut self) {
         self.phase = Phase::Leaving;
         self.buffer = Buffer::default();
+        self.filling = None;
         self.batch = None;
         self.load = Try::Ready;
     }
@@ -320,8 +324,10 @@ impl<P: Processor> Task<P> {
         turn.actions.push_back(Action::Load { task: self.id, keys });
     }
 
+    /// The next batch, when it is full or its time has come.
     fn take_batch(&mut self, turn: &mut Turn<'_, P>) -> Option<Batch> {
-        let mut batch = Batch::new(turn.now.steady_us);
+        let now_us = turn.now.steady_us;
+        let mut batch = self.filling.take().unwrap_or_else(|| Batch::new(now_us));
         while batch.len() < BATCH_RECORDS_MAX
             && let Some(raw) = self.buffer.front()
         {
@@ -332,12 +338,22 @@ impl<P: Processor> Task<P> {
             }
             let raw = self.buffer.pop().expect("the front was there");
             match decoded {
-                Decoded::Event(event) => batch.push(raw, event),
+                Decoded::Event(event) => {
+                    let due_us = now_us + turn.processor.patience_us(&event);
+                    batch.push(raw, event, due_us);
+                }
                 Decoded::Dead(reason, error) => batch.push_dead(raw, reason, error),
                 Decoded::Wait(_) => {}
             }
         }
-        (batch.len() > 0).then_some(batch)
+        if batch.len() == 0 {
+            return None;
+        }
+        if batch.len() < BATCH_RECORDS_MAX && batch.due_us > now_us {
+            self.filling = Some(batch);
+            return None;
+        }
+        Some(batch)
     }
 
     fn apply(&mut self, batch: Batch, turn: &mut Turn<'_, P>) {
@@ -451,13 +467,15 @@ impl<P: Processor> Task<P> {
         let restoring = if let Phase::Restoring(attempt) = self.phase { attempt.wake_at_us() } else { None };
         let flushes = self.flushes.iter().flat_map(|flush| [flush.append.wake_at_us(), flush.dead_letter.wake_at_us()]);
         let own = [restoring, self.load.wake_at_us(), self.write.wake_at_us(), self.announce.wake_at_us()];
-        let steady_us = own.into_iter().chain(flushes).flatten().min();
-        let ticks = self.phase == Phase::Running && self.batch.is_none() && self.gate_is_open(transactional);
-        (steady_us, if ticks { processor.next_tick_us(&self.state) } else { None })
+        let takes = self.phase == Phase::Running && self.batch.is_none() && self.gate_is_open(transactional);
+        let filled = self.filling.as_ref().filter(|_| takes).map(|batch| batch.due_us);
+        let steady_us = own.into_iter().chain(flushes).chain([filled]).flatten().min();
+        (steady_us, if takes { processor.next_tick_us(&self.state) } else { None })
     }
 
     /// Whether it has something to do.
     pub(super) fn is_busy(&self) -> bool {
-        self.phase != Phase::Running || self.batch.is_some() || !self.flushes.is_empty() || self.buffer.len() > 0
+        let holds = self.filling.is_some() || self.batch.is_some() || self.buffer.len() > 0;
+        self.phase != Phase::Running || holds || !self.flushes.is_empty()
     }
 }

@@ -32,10 +32,11 @@ impl Transactions {
 }
 
 impl<P: Processor> Machine<P> {
-    /// Starts a transaction with the batches that wait for one.
-    pub(super) fn transact(&mut self, now: Now) {
+    /// Starts a transaction with the batches that wait for one. True when they led to nothing and are
+    /// finished without.
+    pub(super) fn transact(&mut self, now: Now) -> bool {
         if self.transactions.is_open() {
-            return;
+            return false;
         }
         let mut tasks = Vec::new();
         let mut events = Vec::new();
@@ -44,7 +45,7 @@ impl<P: Processor> Machine<P> {
             let Some(flush) = task.flushes.front().filter(|flush| flush.dead_lettered) else { continue };
             if !flush.ends_in_the_log() {
                 self.stop(Err(Fatal::WriteInTransaction));
-                return;
+                return false;
             }
             if !events.is_empty() && events.len() + flush.produce.len() > TRANSACTION_EVENTS_MAX {
                 break;
@@ -58,16 +59,17 @@ impl<P: Processor> Machine<P> {
             offsets.extend(told.map(|(&topic, &point)| (topic, task.id.partition, point)));
         }
         if tasks.is_empty() {
-            return;
+            return false;
         }
         if events.is_empty() && offsets.is_empty() {
             self.finish(now, &tasks);
-            return;
+            return true;
         }
         self.transactions.started += 1;
         let transaction = self.transactions.started;
         self.transactions.open = Some((transaction, tasks));
         self.actions.push_back(Action::Transact { transaction, events: Arc::new(events), offsets });
+        false
     }
 
     pub(super) fn transaction_done(&mut self, now: Now, transaction: u64) {

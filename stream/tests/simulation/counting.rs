@@ -4,12 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quiz_schemas::events::{AnswersBody, LaneCounted, LaneCounts, LaneStored, ScoresRecord};
+use quiz_schemas::events::{AnswersBody, AnswersRecord, LaneCounted, LaneCounts, LaneStored, ScoresRecord};
 use quiz_schemas::{AnyEvent, LaneKey, Position, QuestionNo, Topic};
 use quiz_stream::{Delivery, GroupSpec, Output, Processor, Record, Rejected};
 
 /// The word for answers with a negative value, which the rules refuse.
 pub const REFUSED: &str = "toy_refused";
+
+/// How long an answer that may wait does, µs.
+const PATIENCE_US: i64 = 3_000;
 
 /// What is kept of a lane.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,6 +101,18 @@ impl Processor for Counting {
         for (lane, doc) in docs {
             let snapshot = doc.unwrap_or(Snapshot { lane, offset: -1, total: 0, digest: 0, reported_at: None });
             state.lanes.insert(lane, Lane { snapshot, open_at: None, changed: false });
+        }
+    }
+
+    /// Every second answer waits for company.
+    fn patience_us(&self, event: &AnyEvent) -> i64 {
+        match event {
+            AnyEvent::Answers(AnswersRecord { body: AnswersBody::AnswerSubmitted(answer), .. })
+                if answer.submission.bits() % 2 == 0 =>
+            {
+                PATIENCE_US
+            }
+            _ => 0,
         }
     }
 
