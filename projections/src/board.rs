@@ -22,12 +22,15 @@ pub use metric::Metric;
 pub use partition::Partition;
 pub use store::BoardStore;
 
-use quiz_schemas::{Position, Topic};
+use quiz_schemas::events::{ScoresBody, ScoresRecord};
+use quiz_schemas::{AnyEvent, Position, Topic};
 use quiz_store::Write;
 use quiz_stream::{Delivery, GroupSpec, Output, Processor, Record};
 
 /// How often at most the hosts of a game are told how many have answered, µs.
 pub const COUNTED_INTERVAL_US: i64 = 200_000;
+/// How long a count may wait for others to be taken in one batch with it, µs.
+pub const COUNT_PATIENCE_US: i64 = 50_000;
 /// The most rows of reports that a partition holds for boards that are not published yet. When it
 /// bites, boards are skipped; later ones are exact all the same, since totals are absolute.
 pub const ROWS_HELD_MAX: usize = 4_000_000;
@@ -72,6 +75,12 @@ impl Processor for BoardProjection {
 
     fn apply(&self, state: &mut Partition, batch: &[Record], now_us: i64) -> Output<Write> {
         state.apply(batch, now_us)
+    }
+
+    /// A count is told to hosts every [`COUNTED_INTERVAL_US`] only.
+    fn patience_us(&self, event: &AnyEvent) -> i64 {
+        let is_count = |scores: &ScoresRecord| matches!(scores.body, ScoresBody::LaneCounted(_));
+        if matches!(event, AnyEvent::Scores(scores) if is_count(scores)) { COUNT_PATIENCE_US } else { 0 }
     }
 
     fn next_tick_us(&self, state: &Partition) -> Option<i64> {

@@ -23,7 +23,8 @@ async fn f09_the_broker_is_killed() {
     tokio::task::spawn_blocking(move || drop(down)).await.expect("no panic");
     let down_s = began.elapsed().as_secs_f64();
     let deferred = course.load.progress().all("deferred");
-    let verdict = course.end(|_| format!("down_s={down_s:.1} deferred={deferred}")).await;
+    let verdict =
+        course.end_supervised(|_, revived| format!("down_s={down_s:.1} deferred={deferred} crashed={revived}")).await;
     assert!(verdict.number("ack_max_s") > 1.0 || deferred > 0, "players noticed");
     let waited = verdict.number("unavailable_s");
     assert!(waited <= down_s + 10.0, "good again {:.1} s after the broker was up", waited - down_s);
@@ -40,7 +41,8 @@ async fn f09_the_broker_sleeps() {
     sleep(Duration::from_secs(15)).await;
     drop(paused);
     let deferred = course.load.progress().all("deferred");
-    let verdict = course.end(|_| format!("down_s=15.0 deferred={deferred}")).await;
+    let verdict =
+        course.end_supervised(|_, revived| format!("down_s=15.0 deferred={deferred} crashed={revived}")).await;
     assert!(deferred > 0, "players were told to send again");
     let waited = verdict.number("unavailable_s");
     assert!(waited <= 25.0, "good again {:.1} s after the broker was", waited - 15.0);

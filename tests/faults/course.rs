@@ -3,6 +3,10 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::fleet::{Cluster, Fleet};
 use crate::judge::{Verdict, target};
@@ -10,6 +14,9 @@ use crate::load::{Load, Plan};
 
 /// The longest time in which nobody is served after a single fault, seconds.
 pub const UNAVAILABLE_S_MAX: f64 = 10.0;
+
+/// How often a supervisor looks at its processes.
+const SUPERVISE_EVERY: Duration = Duration::from_millis(200);
 
 /// A test under way.
 pub struct Course {
@@ -94,7 +101,41 @@ impl Course {
     /// Waits for the end of the games, stops the processes, judges, tells the line. The players must
     /// all have heard the end.
     pub async fn end(self, more: impl FnOnce(&Verdict) -> String) -> Verdict {
-        let (heard, last) = self.load.end().await;
+        let ending = self.load.end().await;
+        Judged { fault: self.fault, seed: self.seed, folder: self.folder, fleet: self.fleet, _turn: self._turn }
+            .judge(ending, more)
+            .await
+    }
+
+    /// As [`Course::end`], and meanwhile what crashes is started again, as a supervisor does. For tests in
+    /// which the broker comes back: librdkafka 2.12 reads memory that is not its own when a broker answers a
+    /// fetch before it leads its partitions again (confluentinc/librdkafka#5280), and may die of it.
+    pub async fn end_supervised(self, more: impl FnOnce(&Verdict, u32) -> String) -> Verdict {
+        let Self { fault, seed, folder, mut fleet, load, _turn } = self;
+        let mut revived = 0;
+        let mut ending = std::pin::pin!(load.end());
+        let ending = loop {
+            tokio::select! {
+                ending = &mut ending => break ending,
+                () = sleep(SUPERVISE_EVERY) => revived += fleet.revive().await,
+            }
+        };
+        let judged = Judged { fault, seed, folder, fleet, _turn };
+        judged.judge(ending, |verdict| more(verdict, revived)).await
+    }
+}
+
+/// A run whose players are through.
+struct Judged {
+    fault: &'static str,
+    seed: u64,
+    folder: PathBuf,
+    fleet: Fleet,
+    _turn: File,
+}
+
+impl Judged {
+    async fn judge(self, (heard, last): (bool, Value), more: impl FnOnce(&Verdict) -> String) -> Verdict {
         let own = self.fleet.imbalances().await.map_or_else(|| "none".to_string(), |count| count.to_string());
         self.fleet.stop().await;
         let folder = self.folder.clone();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -16,6 +17,8 @@ use crate::stack::{server, signal};
 const LISTEN_WAIT: Duration = Duration::from_secs(60);
 /// How long a role may take to drain before it is killed.
 const DRAIN_WAIT: Duration = Duration::from_secs(15);
+/// The signals of a process that spoilt its own memory: SIGABRT, SIGBUS, SIGSEGV.
+const CRASHES: [i32; 3] = [6, 7, 11];
 /// The same on every edge of a test; it protects nothing.
 const TOKEN_SECRET: &str = "a secret of the fault suite, of no use to anybody else";
 
@@ -158,6 +161,25 @@ impl Fleet {
     pub async fn kill(&mut self, name: &str) {
         let mut role = self.roles.remove(name).unwrap_or_else(|| panic!("no {name} is running"));
         role.child.kill().await.expect("it is ours to kill");
+    }
+
+    /// Starts again what crashed, under its name and at its address, as a supervisor does; how many did.
+    /// Only what died of a fault of memory: a panic is told by the test that meets it.
+    pub async fn revive(&mut self) -> u32 {
+        let mut crashed = Vec::new();
+        for (name, role) in &mut self.roles {
+            let ended = role.child.try_wait().expect("it is ours to wait for");
+            if ended.and_then(|status| status.signal()).is_some_and(|signal| CRASHES.contains(&signal)) {
+                crashed.push((name.clone(), role.listens));
+            }
+        }
+        for (name, listen) in &crashed {
+            self.roles.remove(name);
+            let (role, number) = name.rsplit_once('-').expect("a role and its number");
+            let number = number.parse().expect("a number");
+            self.role(role, number, Special { listen: *listen, ..Special::default() }).await;
+        }
+        u32::try_from(crashed.len()).expect("a fleet is small")
     }
 
     /// Asks a process to drain, and returns how it ended and how long it took.

@@ -30,6 +30,10 @@ use lanes::LaneSlot;
 /// The group's id on the broker.
 pub const GROUP: &str = "quiz.scoring";
 
+/// How long an answer may wait for others to be scored and stored in one batch with it, µs. When the last
+/// answer of a question is in, the question closes that much later.
+pub const ANSWER_PATIENCE_US: i64 = 20_000;
+
 /// What the store holds of a lane.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredLane {
@@ -86,6 +90,12 @@ impl Processor for ScoringWorker {
         }
         state.evict();
         step.output
+    }
+
+    /// Players have their acknowledgement already; a marker is what a board waits for.
+    fn patience_us(&self, event: &AnyEvent) -> i64 {
+        let is_answer = |answers: &AnswersRecord| matches!(answers.body, AnswersBody::AnswerSubmitted(_));
+        if matches!(event, AnyEvent::Answers(answers) if is_answer(answers)) { ANSWER_PATIENCE_US } else { 0 }
     }
 
     /// The store makes the writes of one call in no order. If a snapshot were there before an answer
