@@ -19,6 +19,11 @@ pub const CONNECT_RATE: f64 = 2_000.0;
 pub const IDLE_MS: u64 = 1_000;
 /// How long a host looks at a board in a steady load.
 pub const PAUSE_MS: u64 = 20;
+/// Questions of a warm-up, and of a calibration.
+const WARM_UP_QUESTIONS: u32 = 8;
+/// The longest cycle of questions that is calibrated with, s: what a question takes beside its answers
+/// hardly depends on how slowly they come.
+const CALIBRATION_CYCLE_S_MAX: f64 = 2.0;
 /// The shortest time over which a question's answers are spread, s: below it a rate is no rate.
 const SPREAD_S_MIN: f64 = 0.25;
 
@@ -60,6 +65,26 @@ impl Bench {
             eprintln!("quiz-bench: the warm-up: {failure}");
         }
         Ok(overhead_s(spec, &played))
+    }
+
+    /// What a question takes beside the time over which its answers are spread, s, at this pace and warm: a
+    /// load that is thrown away warms up, and another measures.
+    ///
+    /// # Errors
+    /// When the load client does not start.
+    pub async fn calibrate(
+        &self,
+        fleet: &Fleet,
+        (players, games): (u32, u32),
+        target: f64,
+        seed: u64,
+    ) -> Result<f64, BenchError> {
+        let warm = load(players, games, WARM_UP_QUESTIONS, Pace::Rate(f64::from(players)), seed ^ 0xff);
+        let cold_s = self.warm_up(fleet, &warm).await?;
+        let cycle_s = (f64::from(players) / target).min(CALIBRATION_CYCLE_S_MAX);
+        let target = f64::from(players) / cycle_s;
+        let spec = steady_load(players, games, target, cycle_s * f64::from(WARM_UP_QUESTIONS), cold_s, seed ^ 0xfe);
+        self.warm_up(fleet, &spec).await
     }
 
     /// The books of all games of a load.

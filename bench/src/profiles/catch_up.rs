@@ -96,7 +96,9 @@ async fn outage(fleet: &mut Fleet, roster: &Roster, before_s: f64, away_s: f64) 
 }
 
 fn finish(played: &Played, times: Times, traces: &Traces, rate: f64, books: Books) -> RunResult {
-    let backlog = backlog(played, times.back);
+    let away = traces.acks(times.stopped_us, times.back_us);
+    let mut backlog = backlog(played, times.back);
+    backlog.insert(0, (0.0, away.count as f64));
     let level = (rate * LEVEL_S).max(LEVEL_RECORDS);
     let drained_s = backlog.iter().find(|(at, records)| *at > 0.0 && *records <= level).map(|(at, _)| *at);
     let level_us = times.back_us + (drained_s.unwrap_or(0.0) * 1e6) as i64;
@@ -104,7 +106,7 @@ fn finish(played: &Played, times: Times, traces: &Traces, rate: f64, books: Book
     let behind = traces.acks(times.stopped_us, level_us);
     let figures = vec![
         Figure::new("time to drain", drained_s.unwrap_or(f64::MAX), "s"),
-        Figure::new("records behind when scoring came back", backlog.first().map_or(0.0, |(_, records)| *records), ""),
+        Figure::new("answers acknowledged while scoring was away", away.count as f64, ""),
         Figure::new("offered", rate, "answers/s"),
         Figure::new("ack p99 while behind", behind.p99, "ms")
             .over(Some(before.p99))

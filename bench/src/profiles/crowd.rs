@@ -67,6 +67,10 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
             Figure::new(&name("last"), end.max, "ms").over(Some(part.floor.last_ms)).target(Target::FloorTimes(times)),
         );
         figures.push(Figure::new(&name("first"), first.max, "ms").over(Some(part.floor.first_ms)));
+        figures.push(
+            Figure::new(&name("first to last"), (end.max - first.max).max(0.0), "ms")
+                .over(Some(part.floor.last_ms - part.floor.first_ms)),
+        );
     }
     Ok(RunResult {
         figures,

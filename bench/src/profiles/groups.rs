@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep};
 
 use super::traces::Traces;
 use super::unanswered;
-use crate::bench::{Bench, load, steady_load};
+use crate::bench::{Bench, steady_load};
 use crate::error::BenchError;
 use crate::fleet::Fleet;
 use crate::latency::wall_us;
-use crate::load::{LoadSpec, Pace, play, total};
+use crate::load::{LoadSpec, play, total};
 use crate::process::Roster;
 use crate::result::{Curve, Figure, Plot, RunResult, Target};
 
@@ -31,8 +31,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
     let step_s = bench.sizes.groups_s;
     let dir = bench.logs.join(format!("groups-{seed}"));
     let mut fleet = bench.fleet(EDGES, 1).await?;
-    let warm = load(players, games, 6, Pace::Rate(f64::from(players)), seed ^ 0xff);
-    let overhead_s = bench.warm_up(&fleet, &warm).await?;
+    let overhead_s = bench.calibrate(&fleet, (players, games), bench.sizes.groups_rate, seed).await?;
     let seconds = step_s * (ARRIVALS.len() + 1) as f64;
     let spec = steady_load(players, games, bench.sizes.groups_rate, seconds, overhead_s, seed);
     let spec = LoadSpec { log: Some(dir.clone()), ..spec };

@@ -1,9 +1,9 @@
 //! A long load: messages through the edges, and whether anybody's memory grows.
 
 use super::{memory, unanswered};
-use crate::bench::{Bench, load, steady_load};
+use crate::bench::{Bench, steady_load};
 use crate::error::BenchError;
-use crate::load::{Pace, Played, play};
+use crate::load::{Played, play};
 use crate::result::{Figure, Plot, RunResult, Target};
 
 const EDGES: u32 = 2;
@@ -19,8 +19,7 @@ const GROWTH_MAX: f64 = 1.05;
 pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
     let (players, seconds) = bench.sizes.messages;
     let fleet = bench.fleet(EDGES, SCORING).await?;
-    let warm = load(players, GAMES, 6, Pace::Rate(f64::from(players)), seed ^ 0xff);
-    let overhead_s = bench.warm_up(&fleet, &warm).await?;
+    let overhead_s = bench.calibrate(&fleet, (players, GAMES), bench.sizes.messages_rate, seed).await?;
     let spec = steady_load(players, GAMES, bench.sizes.messages_rate, seconds, overhead_s, seed);
     let played = play(&fleet.ground(), std::slice::from_ref(&spec)).await?;
     let books = bench.books(&played, spec.questions).await?;

@@ -1,17 +1,13 @@
 //! A steady load: the rate is what is really offered over the whole time, boards and pauses included.
 
 use super::{memory, unanswered};
-use crate::bench::{Bench, lanes, load, steady_load};
+use crate::bench::{Bench, lanes, steady_load};
 use crate::error::BenchError;
-use crate::load::{Pace, play};
+use crate::load::play;
 use crate::result::{Figure, Plot, RunResult, Target};
 
 const EDGES: u32 = 2;
 const SCORING: u32 = 2;
-/// Questions of the warm-up, at the pace of the load itself.
-const WARM_UP_QUESTIONS: u32 = 8;
-/// The time over which the warm-up's answers are spread, s.
-const WARM_UP_SPREAD_S: f64 = 1.0;
 /// What counts as the rate asked for: this share of it.
 const OFFERED_SHARE: f64 = 0.97;
 
@@ -21,9 +17,7 @@ pub async fn run(bench: &Bench, target: f64, fast: bool, seed: u64) -> Result<Ru
     let kafka = bench.kafka_floor(target, bench.sizes.floor_s, EDGES, lanes(players, games)).await?;
     let echo = bench.echo_floor(target).await?;
     let fleet = bench.fleet(EDGES, SCORING).await?;
-    let warm_rate = f64::from(players) / WARM_UP_SPREAD_S;
-    let warm = load(players, games, WARM_UP_QUESTIONS, Pace::Rate(warm_rate), seed ^ 0xff);
-    let overhead_s = bench.warm_up(&fleet, &warm).await?;
+    let overhead_s = bench.calibrate(&fleet, (players, games), target, seed).await?;
     let spec = steady_load(players, games, target, bench.sizes.steady_s, overhead_s, seed);
     let played = play(&fleet.ground(), std::slice::from_ref(&spec)).await?;
     let books = bench.books(&played, spec.questions).await?;
