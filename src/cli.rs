@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use quiz_schemas::GameId;
+use quiz_schemas::{GameId, PlayerId, QuestionNo};
 
 /// A live-quiz event-streaming pipeline.
 #[derive(Parser, Debug)]
@@ -38,7 +38,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Play games with many players against running edges: an open loop, measured and written down.
     #[command(
-        before_help = "Examples:\n  quizstream load --edges 127.0.0.1:8080 --players 400 --games 4\n  quizstream load --edges 127.0.0.1:8081,127.0.0.1:8082 --players 2000 --rate 1000 --log logs\n  quizstream load --edges 127.0.0.1:8080 --players 5000 --connect-rate 1000 --burst --source 127.0.0.0/8"
+        before_help = "Examples:\n  quizstream load --edges 127.0.0.1:8080 --players 400 --games 4\n  quizstream load --edges 127.0.0.1:8081,127.0.0.1:8082 --players 2000 --rate 1000 --log logs\n  quizstream load --edges 127.0.0.1:8080 --players 5000 --connect-rate 1000 --burst --source 127.0.0.0/8\n  quizstream load --edges 127.0.0.1:8080 --players 40000 --games 2 --source 127.0.0.0/8 --processes 4"
     )]
     Load(LoadArgs),
     /// Check and import quiz files (own YAML or JSON, Moodle GIFT).
@@ -197,9 +197,22 @@ pub struct LoadArgs {
     /// Give up after this; from what is asked for when not given.
     #[arg(long, value_name = "S")]
     pub timeout_s: Option<u64>,
+    /// Split the players over N processes; as many as the limit of open files asks for when not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub processes: Option<u32>,
+    /// The part of the players that this process has: number `K`, from 0, of `N`.
+    #[arg(long, hide = true, value_name = "K/N", value_parser = shard)]
+    pub shard: Option<(u32, u32)>,
     /// Only the JSON lines on stdout; nothing for people on stderr.
     #[arg(long)]
     pub json: bool,
+}
+
+fn shard(text: &str) -> Result<(u32, u32), String> {
+    text.split_once('/')
+        .and_then(|(no, of)| Some((no.parse().ok()?, of.parse().ok()?)))
+        .filter(|(no, of): &(u32, u32)| no < of)
+        .ok_or_else(|| "not a part such as 0/2".into())
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -299,6 +312,24 @@ pub enum AdminCommand {
         /// The game.
         #[arg(value_name = "GAME")]
         game: GameId,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show where the time of one answer went, hop by hop, or how each hop spreads over all answers of a game.
+    #[command(
+        before_help = "Examples:\n  quizstream admin trace 3V9K2R8MZ1Q4C\n  quizstream admin trace 3V9K2R8MZ1Q4C 0A7TQ5N2KX8YB 2\nExit codes: 0 shown, 3 no such game or answer, 4 a hop of the answer is not known (yet)."
+    )]
+    Trace {
+        /// The game.
+        #[arg(value_name = "GAME")]
+        game: GameId,
+        /// Who answered; all answers of the game when not given.
+        #[arg(value_name = "PLAYER", requires = "question")]
+        player: Option<PlayerId>,
+        /// Which question, from 0.
+        #[arg(value_name = "QUESTION")]
+        question: Option<QuestionNo>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,

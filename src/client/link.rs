@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::backoff::{Backoff, Hint};
 use super::choices::Dice;
 use super::feed::{Feed, Take};
-use super::socket::{Closing, Incoming, Socket};
+use super::socket::{Closing, Incoming, Socket, Traffic};
 
 /// How long a connection may take to open and be upgraded.
 const OPEN_WAIT: Duration = Duration::from_secs(3);
@@ -57,6 +57,8 @@ pub struct Way {
     pub patience: Duration,
     /// When an edge is taken for dead.
     pub heartbeat: Heartbeat,
+    /// Counts what goes through the sockets.
+    pub traffic: Arc<Traffic>,
 }
 
 impl Way {
@@ -64,7 +66,8 @@ impl Way {
     #[must_use]
     pub fn new(edges: &[SocketAddr], at_once: usize, patience: Duration) -> Self {
         let gate = Arc::new(Semaphore::new(at_once));
-        Self { edges: edges.into(), source: None, gate, patience, heartbeat: HEARTBEAT }
+        let traffic = Arc::default();
+        Self { edges: edges.into(), source: None, gate, patience, heartbeat: HEARTBEAT, traffic }
     }
 }
 
@@ -355,7 +358,8 @@ impl Link {
     async fn attempt(&mut self) -> Result<Attempt, LinkError> {
         let gate = self.way.gate.clone();
         let _turn = gate.acquire().await.expect("nobody closes the gate");
-        let opened = timeout(OPEN_WAIT, Socket::open(self.edge(), self.way.source)).await;
+        let opening = Socket::counted(self.edge(), self.way.source, self.way.traffic.clone());
+        let opened = timeout(OPEN_WAIT, opening).await;
         let mut socket = match opened {
             Ok(Ok(socket)) => socket,
             Ok(Err(err)) => return Ok(Attempt::Again(Hint::after(err.retry_after.unwrap_or_default()))),

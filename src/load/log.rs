@@ -6,7 +6,7 @@
 //! nothing. Every line has `event`, `ts_us` (wall clock, µs since 1970) and `mono_us` (µs since the
 //! process began, monotonic). Ids are texts of 13 characters of Crockford base32.
 //!
-//! `docs/LOADLOG.md` has the events and their fields: `run`, `game`, `joined`, `sent`, `taken`,
+//! `docs/LOADLOG.md` has the events and their fields: `run`, `shard`, `game`, `joined`, `sent`, `taken`,
 //! `acked`, `deferred`, `refused`, `unknown`, `applied`, `stale`, `closed_socket`, `reconnected`,
 //! `ended`, `done`. An answer is written down as `sent` before it leaves, and as `acked` after its
 //! receipt came, so that no order of crashes makes the record claim too much.
@@ -14,17 +14,18 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval};
 
 use crate::exit::{Exit, Failure};
 
 /// Lines may wait this long before they are written.
-pub const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// What may wait before it is written at once, bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -80,6 +81,19 @@ impl Log {
         if let Err(err) = out.write_all(text.as_bytes()) {
             Self::broken(&self.path, &err);
         }
+    }
+
+    /// Hands what waits to the system every 50 ms, until the handle is aborted.
+    #[must_use]
+    pub fn flushing(self: &Arc<Self>) -> JoinHandle<()> {
+        let log = self.clone();
+        tokio::spawn(async move {
+            let mut ticks = interval(FLUSH_INTERVAL);
+            loop {
+                ticks.tick().await;
+                log.flush();
+            }
+        })
     }
 
     /// Hands what waits to the system.

@@ -1,188 +1,147 @@
-//! What a run measures. Latencies are measured from when something should have begun, so that a
-//! system which stalls is charged for all that had to wait, not only for what it was sent.
+//! What the clients of a process see, as they see it. Latencies are measured from when something
+//! should have begun, so that a system which stalls is charged for all that had to wait, not only
+//! for what it was sent.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use quiz_game::session::CLOSE_GRACE_MS;
 use quiz_ingest::protocol::ErrorCode;
 use quiz_schemas::events::StopReason;
 use quiz_schemas::{GameId, QuestionNo};
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-/// The longest latency that is told apart, µs; longer ones count as this.
-const LATENCY_US_MAX: u64 = 300_000_000;
+use super::clock::Clock;
+use super::figures::{Counts, Figures, Latency, Passage};
+use crate::client::socket::Traffic;
 
-/// A latency, µs.
-pub struct Latency(Histogram<u64>);
-
-impl Default for Latency {
-    fn default() -> Self {
-        Self(Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("the bounds are constants that fit"))
-    }
-}
-
-impl Latency {
-    /// Counts one.
-    pub fn record(&mut self, span: Duration) {
-        self.0.saturating_record(u64::try_from(span.as_micros()).unwrap_or(LATENCY_US_MAX).max(1));
-    }
-
-    /// In numbers.
-    #[must_use]
-    pub fn quantiles(&self) -> Quantiles {
-        let ms = |us: u64| us as f64 / 1000.0;
-        let at = |quantile| ms(self.0.value_at_quantile(quantile));
-        Quantiles { count: self.0.len(), p50: at(0.50), p99: at(0.99), p999: at(0.999), max: ms(self.0.max()) }
-    }
-}
-
-/// A latency in numbers, ms.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Quantiles {
-    /// How many were counted.
-    pub count: u64,
-    /// The median.
-    pub p50: f64,
-    /// The 99th percentile.
-    pub p99: f64,
-    /// The 99.9th percentile.
-    pub p999: f64,
-    /// The longest.
-    pub max: f64,
-}
-
-/// How often something happened.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Counts {
-    /// Answers that were due, whether or not there was a socket for them.
-    pub offered: u64,
-    /// Answers that left, resends not counted again.
-    pub sent: u64,
-    /// Resends.
-    pub resent: u64,
-    /// Answers acknowledged.
-    pub acked: u64,
-    /// Answers refused for good.
-    pub refused: u64,
-    /// Times an edge asked for an answer again, with `unavailable`.
-    pub unavailable: u64,
-    /// Times it did with another code.
-    pub deferred: u64,
-    /// Times an answer's socket went before a word on it.
-    pub unknown: u64,
-    /// Times an edge said that it has an answer and the log not yet.
-    pub taken: u64,
-    /// Players that lost their seat for good, and games that could not be played.
-    pub errors: u64,
-    /// Sockets that came back.
-    pub reconnects: u64,
-    /// Sockets given up because they were silent.
-    pub silent: u64,
-    /// Messages dropped because they had been applied.
-    pub stale: u64,
-}
+/// Clients are spread over so many locks, so that two threads rarely want the same one.
+const SLOTS: u32 = 4;
 
 /// One question of one game, on its way out.
 #[derive(Default)]
 struct Round {
-    asked: Option<Instant>,
-    first: Option<Duration>,
-    last: Option<Duration>,
+    asked_us: Option<u64>,
+    first_us: Option<u64>,
+    last_us: Option<u64>,
     closed: Option<(Instant, StopReason)>,
+    /// Deliveries that came before this process was told when the host had asked, at most one a player.
+    early_us: Vec<u64>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Rounds {
+    delivery: Latency,
+    board: Latency,
+    by_question: BTreeMap<(GameId, QuestionNo), Round>,
+}
+
+#[derive(Default)]
+struct Slot {
     counts: Counts,
     refused: BTreeMap<&'static str, u64>,
     join: Latency,
     ack: Latency,
     reconnect: Latency,
-    delivery: Latency,
-    board: Latency,
-    rounds: BTreeMap<(GameId, QuestionNo), Round>,
 }
 
-/// What all clients of a process see.
-#[derive(Default)]
-pub struct Meter(Mutex<Seen>);
-
-/// The question fan-out in numbers, all from the host's command on.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
-pub struct FanOut {
-    /// To the first player of each question.
-    pub first: Quantiles,
-    /// To the last player of each question.
-    pub last: Quantiles,
-    /// To every player of every question.
-    pub all: Quantiles,
-    /// From `closed` to `board` at every player, without the grace that a deadline has.
-    pub close_to_board: Quantiles,
+/// What all clients of a process see. Each client says with `who` it is which one it is.
+pub struct Meter {
+    clock: Clock,
+    slots: Vec<Mutex<Slot>>,
+    rounds: Mutex<Rounds>,
+    traffic: Arc<Traffic>,
 }
 
 impl Meter {
-    fn with<T>(&self, change: impl FnOnce(&mut Seen) -> T) -> T {
-        change(&mut self.0.lock().expect("nobody panics while it holds the lock"))
+    /// A meter of clients whose sockets count in `traffic`.
+    #[must_use]
+    pub fn new(traffic: Arc<Traffic>) -> Self {
+        let slots = (0..SLOTS).map(|_| Mutex::default()).collect();
+        Self { clock: Clock::default(), slots, rounds: Mutex::default(), traffic }
+    }
+
+    /// The clock that its times are told in.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn slot<T>(&self, who: u32, change: impl FnOnce(&mut Slot) -> T) -> T {
+        let slot = &self.slots[(who % SLOTS) as usize];
+        change(&mut slot.lock().expect("nobody panics while it holds the lock"))
+    }
+
+    fn rounds<T>(&self, change: impl FnOnce(&mut Rounds) -> T) -> T {
+        change(&mut self.rounds.lock().expect("nobody panics while it holds the lock"))
     }
 
     /// Counts something.
-    pub fn count(&self, change: impl FnOnce(&mut Counts)) {
-        self.with(|seen| change(&mut seen.counts));
+    pub fn count(&self, who: u32, change: impl FnOnce(&mut Counts)) {
+        self.slot(who, |slot| change(&mut slot.counts));
     }
 
     /// An answer was refused for good.
-    pub fn refused(&self, code: ErrorCode) {
-        self.with(|seen| {
-            seen.counts.refused += 1;
-            *seen.refused.entry(code.as_str()).or_default() += 1;
+    pub fn refused(&self, who: u32, code: ErrorCode) {
+        self.slot(who, |slot| {
+            slot.counts.refused += 1;
+            *slot.refused.entry(code.as_str()).or_default() += 1;
         });
     }
 
     /// A player has its seat, `took` after it should have begun to ask for it.
-    pub fn joined(&self, took: Duration) {
-        self.with(|seen| seen.join.record(took));
+    pub fn joined(&self, who: u32, took: Duration) {
+        self.slot(who, |slot| slot.join.record(took));
     }
 
     /// An answer is in the log, `took` after it should have left.
-    pub fn acked(&self, took: Duration) {
-        self.with(|seen| {
-            seen.counts.acked += 1;
-            seen.ack.record(took);
+    pub fn acked(&self, who: u32, took: Duration) {
+        self.slot(who, |slot| {
+            slot.counts.acked += 1;
+            slot.ack.record(took);
         });
     }
 
     /// A socket is back, `took` after it went.
-    pub fn reconnected(&self, took: Duration) {
-        self.with(|seen| {
-            seen.counts.reconnects += 1;
-            seen.reconnect.record(took);
+    pub fn reconnected(&self, who: u32, took: Duration) {
+        self.slot(who, |slot| {
+            slot.counts.reconnects += 1;
+            slot.reconnect.record(took);
         });
     }
 
-    /// The host asks for a question now.
-    pub fn asked(&self, game: GameId, question: QuestionNo, now: Instant) {
-        self.with(|seen| seen.rounds.entry((game, question)).or_default().asked = Some(now));
+    /// The host asked for a question at this time of the machine's monotonic clock, µs.
+    pub fn asked(&self, game: GameId, question: QuestionNo, at_us: u64) {
+        self.rounds(|rounds| {
+            let Rounds { delivery, by_question, .. } = rounds;
+            let round = by_question.entry((game, question)).or_default();
+            round.asked_us = Some(at_us);
+            for early_us in std::mem::take(&mut round.early_us) {
+                delivery.record_us(early_us.saturating_sub(at_us));
+            }
+        });
     }
 
     /// A question reached a player as it was opened.
     pub fn delivered(&self, game: GameId, question: QuestionNo, now: Instant) {
-        self.with(|seen| {
-            let round = seen.rounds.entry((game, question)).or_default();
-            let Some(took) = round.asked.map(|at| now - at) else { return };
-            round.first.get_or_insert(took);
-            round.last = Some(took);
-            seen.delivery.record(took);
+        let now_us = self.clock.us(now);
+        self.rounds(|rounds| {
+            let Rounds { delivery, by_question, .. } = rounds;
+            let round = by_question.entry((game, question)).or_default();
+            round.first_us = Some(round.first_us.map_or(now_us, |first| first.min(now_us)));
+            round.last_us = round.last_us.max(Some(now_us));
+            match round.asked_us {
+                Some(asked_us) => delivery.record_us(now_us.saturating_sub(asked_us)),
+                None => round.early_us.push(now_us),
+            }
         });
     }
 
     /// A player learned that a question takes no more answers.
     pub fn closed(&self, game: GameId, question: QuestionNo, reason: StopReason, now: Instant) {
-        self.with(|seen| {
-            let round = seen.rounds.entry((game, question)).or_default();
+        self.rounds(|rounds| {
+            let round = rounds.by_question.entry((game, question)).or_default();
             round.closed.get_or_insert((now, reason));
         });
     }
@@ -190,55 +149,43 @@ impl Meter {
     /// A board reached a player as it was published. The grace before it is no one's delay and is
     /// taken off.
     pub fn board(&self, game: GameId, question: QuestionNo, now: Instant) {
-        self.with(|seen| {
-            let closed = seen.rounds.get(&(game, question)).and_then(|round| round.closed);
+        self.rounds(|rounds| {
+            let closed = rounds.by_question.get(&(game, question)).and_then(|round| round.closed);
             let Some((at, reason)) = closed else { return };
             let grace = if reason == StopReason::AllAnswered { 0 } else { CLOSE_GRACE_MS };
             let grace = Duration::from_millis(u64::try_from(grace).unwrap_or(0));
-            seen.board.record((now - at).saturating_sub(grace));
+            rounds.board.record((now - at).saturating_sub(grace));
         });
     }
 
-    /// The counts so far, and what was refused by code.
+    /// All of it, so far.
     #[must_use]
-    pub fn counts(&self) -> (Counts, BTreeMap<&'static str, u64>) {
-        self.with(|seen| (seen.counts.clone(), seen.refused.clone()))
-    }
-
-    /// From when a player should have begun to join to its seat.
-    #[must_use]
-    pub fn join(&self) -> Quantiles {
-        self.with(|seen| seen.join.quantiles())
-    }
-
-    /// From when an answer should have left to its receipt.
-    #[must_use]
-    pub fn ack(&self) -> Quantiles {
-        self.with(|seen| seen.ack.quantiles())
-    }
-
-    /// From the loss of a socket to the seat at another.
-    #[must_use]
-    pub fn reconnect(&self) -> Quantiles {
-        self.with(|seen| seen.reconnect.quantiles())
-    }
-
-    /// The fan-out of all questions.
-    #[must_use]
-    pub fn fan_out(&self) -> FanOut {
-        self.with(|seen| {
-            let (mut first, mut last) = (Latency::default(), Latency::default());
-            for round in seen.rounds.values() {
-                round.first.into_iter().for_each(|took| first.record(took));
-                round.last.into_iter().for_each(|took| last.record(took));
-            }
-            FanOut {
-                first: first.quantiles(),
-                last: last.quantiles(),
-                all: seen.delivery.quantiles(),
-                close_to_board: seen.board.quantiles(),
-            }
-        })
+    pub fn figures(&self) -> Figures {
+        let mut figures = Figures { flow: self.traffic.flow(), ..Figures::default() };
+        for who in 0..SLOTS {
+            self.slot(who, |slot| {
+                figures.counts += &slot.counts;
+                figures.join += &slot.join;
+                figures.ack += &slot.ack;
+                figures.reconnect += &slot.reconnect;
+                for (code, count) in &slot.refused {
+                    *figures.refused.entry((*code).to_string()).or_default() += count;
+                }
+            });
+        }
+        self.rounds(|rounds| {
+            figures.delivery = rounds.delivery.clone();
+            figures.board = rounds.board.clone();
+            let passage = |((game, question), round): (&(GameId, QuestionNo), &Round)| Passage {
+                game: *game,
+                question: *question,
+                asked_us: round.asked_us,
+                first_us: round.first_us,
+                last_us: round.last_us,
+            };
+            figures.passages = rounds.by_question.iter().map(passage).collect();
+        });
+        figures
     }
 }
 
@@ -246,30 +193,49 @@ impl Meter {
 mod tests {
     use super::*;
 
+    fn meter() -> Meter {
+        Meter::new(Arc::default())
+    }
+
     /// Goal: a stall is charged to all who had to wait through it. Method: answers due every ms
     /// over a second that all get their ack at its end, which a closed loop would count as one.
     #[test]
     fn a_stall_is_charged_to_everyone_who_waited() {
-        let meter = Meter::default();
-        (0..1_000).for_each(|due_ms| meter.acked(Duration::from_millis(1_000 - due_ms)));
-        let ack = meter.ack();
-        assert_eq!((ack.count, meter.counts().0.acked), (1_000, 1_000));
+        let meter = meter();
+        (0..1_000).for_each(|due_ms| meter.acked(due_ms, Duration::from_millis(1_000 - u64::from(due_ms))));
+        let figures = meter.figures();
+        let ack = figures.ack.quantiles();
+        assert_eq!((ack.count, figures.counts.acked), (1_000, 1_000));
         assert!((499.0..502.0).contains(&ack.p50) && (989.0..992.0).contains(&ack.p99), "{ack:?}");
     }
 
     #[test]
     fn the_fan_out_has_a_first_and_a_last_delivery() {
-        let (meter, game, began) = (Meter::default(), GameId::from_bits(1), Instant::now());
+        let (meter, game, began) = (meter(), GameId::from_bits(1), Instant::now());
         let at = |ms| began + Duration::from_millis(ms);
-        meter.delivered(game, 0, at(0));
-        meter.asked(game, 0, at(0));
-        [20, 50, 100].into_iter().for_each(|ms| meter.delivered(game, 0, at(ms)));
+        // One comes before this process is told that the host asked.
+        meter.delivered(game, 0, at(20));
+        meter.asked(game, 0, meter.clock().us(at(0)));
+        [50, 100].into_iter().for_each(|ms| meter.delivered(game, 0, at(ms)));
         meter.closed(game, 0, StopReason::Deadline, at(100));
         meter.closed(game, 0, StopReason::Deadline, at(150));
         meter.board(game, 0, at(440));
-        let fan_out = meter.fan_out();
+        let fan_out = meter.figures().fan_out();
         assert_eq!((fan_out.first.count, fan_out.last.count, fan_out.all.count), (1, 1, 3));
         assert!((19.9..20.1).contains(&fan_out.first.max) && (99.9..100.1).contains(&fan_out.last.max));
+        assert!((49.9..50.1).contains(&fan_out.all.p50), "{fan_out:?}");
         assert!((39.9..40.1).contains(&fan_out.close_to_board.max), "the grace of 300 ms is no delay");
+    }
+
+    #[test]
+    fn what_clients_count_in_different_slots_is_one_sum() {
+        let meter = meter();
+        for who in 0..10 {
+            meter.count(who, |counts| counts.sent += 1);
+            meter.refused(who, ErrorCode::QuestionClosed);
+        }
+        let figures = meter.figures();
+        assert_eq!((figures.counts.sent, figures.counts.refused), (10, 10));
+        assert_eq!(figures.refused["question_closed"], 10);
     }
 }

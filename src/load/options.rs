@@ -1,6 +1,6 @@
 //! What a run is asked to do, checked before anything is opened.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use quiz_game::quiz::{LIMIT_MS_MAX, LIMIT_MS_MIN};
 use quiz_game::session::CAPACITY_MAX;
 use quiz_schemas::quiz::Quiz;
 
+use super::files::processes;
 use super::pace::Pace;
 use super::quiz::made;
 use crate::cli::LoadArgs;
@@ -28,10 +29,18 @@ const QUESTION_SLACK: Duration = Duration::from_secs(2);
 
 /// A run, checked.
 pub struct Run {
+    /// The edges.
+    pub edges: Vec<SocketAddr>,
     /// What is played, the same in every game.
     pub quiz: Arc<Quiz>,
     /// Players of each game.
     pub players: Vec<u32>,
+    /// How many processes they are split over; 1 when they are in this one.
+    pub processes: u32,
+    /// Makes the choices.
+    pub seed: u64,
+    /// Whether clients send again what is not acknowledged.
+    pub resends: bool,
     /// How many players each game is made for: decides its lanes.
     pub capacity: u32,
     /// When players answer.
@@ -77,11 +86,11 @@ fn usage(message: impl std::fmt::Display) -> Failure {
 }
 
 impl Run {
-    /// Checks what was asked for.
+    /// Checks what was asked for. `files` is how many a process may open, None when there is no limit.
     ///
     /// # Errors
-    /// When it contradicts itself, or the quiz cannot be read.
-    pub fn new(args: &LoadArgs) -> Result<Self, Failure> {
+    /// When it contradicts itself, does not fit, or the quiz cannot be read.
+    pub fn new(args: &LoadArgs, files: Option<u64>) -> Result<Self, Failure> {
         if args.players < args.games {
             return Err(usage(format!("{} players are too few for {} games", args.players, args.games)));
         }
@@ -116,8 +125,12 @@ impl Run {
             Sources::parse(text).ok_or_else(|| usage(format!("--source is a net such as 127.0.0.0/8, not {text:?}")))
         });
         let mut run = Self {
+            edges: args.edges.clone(),
             quiz: Arc::new(quiz),
             players,
+            processes: processes(args.processes, args.players, args.games, files)?,
+            seed: args.seed,
+            resends: args.resend,
             capacity,
             pace,
             connect_every: Duration::from_secs_f64(1.0 / args.connect_rate),
@@ -178,7 +191,7 @@ mod tests {
     fn run(line: &str) -> Result<Run, Failure> {
         let words = ["quizstream", "load", "--edges", "127.0.0.1:1"].into_iter().chain(line.split_whitespace());
         let Command::Load(args) = Cli::parse_from(words).command else { panic!("load was asked for") };
-        Run::new(&args)
+        Run::new(&args, Some(1_024))
     }
 
     #[test]
@@ -204,6 +217,8 @@ mod tests {
             "--players 100000 --rate 1",
             "--source 127.0.0.0",
             "--source 127.0.0.0/31",
+            "--players 1000 --processes 1",
+            "--players 1000 --games 500",
         ] {
             assert!(run(line).is_err_and(|failure| failure.exit == Exit::Usage), "{line}");
         }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use quiz_ingest::protocol::{Answer, BoardLine, Cursor, ErrorCode, QuestionMessage, ServerMessage};
+use quiz_schemas::events::Verdict;
 use quiz_schemas::quiz::{Quiz, Response};
-use quiz_schemas::{GameId, PlayerId, SubmissionId};
+use quiz_schemas::{GameId, PlayerId, QuestionNo, SubmissionId};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -40,13 +41,35 @@ pub struct Gamer {
     joined: tokio::sync::mpsc::Sender<u32>,
     player: Option<PlayerId>,
     over: bool,
+    acked: Marks,
+    judged: Marks,
+}
+
+/// Questions that are marked. What is behind the last one that fits is never marked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Marks([u64; 4]);
+
+impl Marks {
+    /// Marks a question; whether it was not before.
+    fn put(&mut self, question: QuestionNo) -> bool {
+        let Some(word) = self.0.get_mut(usize::from(question) / 64) else { return false };
+        let bit = 1 << (question % 64);
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+
+    fn has(self, question: QuestionNo) -> bool {
+        self.0.get(usize::from(question) / 64).is_some_and(|word| word & (1 << (question % 64)) != 0)
+    }
 }
 
 impl Gamer {
     /// Player number `no` of the run, which says through `joined` when it has its seat.
     #[must_use]
     pub fn new(no: u32, room: Arc<Room>, intended: Instant, joined: tokio::sync::mpsc::Sender<u32>) -> Self {
-        Self { no, room, intended, joined, player: None, over: false }
+        let (acked, judged) = (Marks::default(), Marks::default());
+        Self { no, room, intended, joined, player: None, over: false, acked, judged }
     }
 
     /// The player's id, once it has one, and whether it heard that the game is over.
@@ -63,34 +86,60 @@ impl Gamer {
         log.write(event, Value::Object(fields));
     }
 
-    fn counted(&self, event: &Event<'_>) {
-        let (meter, game, now) = (&self.room.meter, self.room.game, Instant::now());
+    fn counted(&mut self, event: &Event<'_>) {
+        let (meter, game, no) = (&self.room.meter, self.room.game, self.no);
         match event {
-            Event::Joined { .. } => meter.joined(self.intended.elapsed()),
-            Event::Reconnected { took, .. } => meter.reconnected(*took),
-            Event::Closed { silent: true, .. } => meter.count(|counts| counts.silent += 1),
-            Event::Sent { kept, .. } if kept.tries == 1 => meter.count(|counts| counts.sent += 1),
-            Event::Sent { .. } => meter.count(|counts| counts.resent += 1),
-            Event::Taken(_) => meter.count(|counts| counts.taken += 1),
-            Event::Acked { kept, .. } => meter.acked(kept.intended.elapsed()),
-            Event::Refused { code, .. } => meter.refused(*code),
-            Event::Deferred { code: ErrorCode::Unavailable, .. } => {
-                meter.count(|counts| counts.unavailable += 1);
+            Event::Joined { .. } => meter.joined(no, self.intended.elapsed()),
+            Event::Reconnected { took, .. } => meter.reconnected(no, *took),
+            Event::Closed { silent: true, .. } => meter.count(no, |counts| counts.silent += 1),
+            Event::Sent { kept, .. } if kept.tries == 1 => meter.count(no, |counts| counts.sent += 1),
+            Event::Sent { .. } => meter.count(no, |counts| counts.resent += 1),
+            Event::Taken(_) => meter.count(no, |counts| counts.taken += 1),
+            Event::Acked { ack, kept, .. } => {
+                meter.acked(no, kept.intended.elapsed());
+                if self.acked.put(ack.question) && self.judged.has(ack.question) {
+                    meter.count(no, |counts| counts.scored += 1);
+                }
             }
-            Event::Deferred { .. } => meter.count(|counts| counts.deferred += 1),
-            Event::Unknown { .. } => meter.count(|counts| counts.unknown += 1),
-            Event::Stale { .. } => meter.count(|counts| counts.stale += 1),
-            Event::Applied { message, at: Some(_), .. } => match message {
-                ServerMessage::Question(question) => meter.delivered(game, question.question, now),
-                ServerMessage::Closed(stopped) => meter.closed(game, stopped.question, stopped.reason, now),
-                ServerMessage::Board(board) => meter.board(game, board.question, now),
-                _ => {}
-            },
+            Event::Refused { code, .. } => meter.refused(no, *code),
+            Event::Deferred { code: ErrorCode::Unavailable, .. } => {
+                meter.count(no, |counts| counts.unavailable += 1);
+            }
+            Event::Deferred { .. } => meter.count(no, |counts| counts.deferred += 1),
+            Event::Unknown { .. } => meter.count(no, |counts| counts.unknown += 1),
+            Event::Stale { .. } => meter.count(no, |counts| counts.stale += 1),
+            Event::Applied { message: ServerMessage::Outcome(own), .. } => self.outcome(own.question, own.verdict),
+            Event::Applied { message, at: Some(_), .. } => {
+                let now = Instant::now();
+                match message {
+                    ServerMessage::Question(question) => meter.delivered(game, question.question, now),
+                    ServerMessage::Closed(stopped) => meter.closed(game, stopped.question, stopped.reason, now),
+                    ServerMessage::Board(board) => meter.board(game, board.question, now),
+                    _ => {}
+                }
+            }
             Event::Closed { .. } | Event::Applied { .. } => {}
         }
     }
 
+    /// A verdict on the player's answer, which a snapshot may repeat. It may come before the receipt
+    /// does; the answer counts as scored when both are there.
+    fn outcome(&mut self, question: QuestionNo, verdict: Verdict) {
+        let (meter, no) = (&self.room.meter, self.no);
+        match verdict {
+            Verdict::Correct | Verdict::Partial | Verdict::Wrong | Verdict::Counted => {
+                if self.judged.put(question) && self.acked.has(question) {
+                    meter.count(no, |counts| counts.scored += 1);
+                }
+            }
+            Verdict::Late | Verdict::Unanswered | Verdict::Unknown => {}
+        }
+    }
+
     fn written(&self, event: &Event<'_>) {
+        if self.room.log.is_none() {
+            return;
+        }
         match event {
             Event::Joined { joined, edge, took } => self.log("joined", |_| {
                 json!({ "nickname": joined.nickname, "no": self.no, "edge": edge, "took_ms": took.as_millis() as u64,
@@ -153,7 +202,7 @@ impl Script for Gamer {
         let choice = choose(*seed, self.no, shown.question, quiz.questions.get(usize::from(shown.question))?);
         // The edge draws a game's id, so no other run on the same servers has the same submissions.
         let bits = Dice::new(choice.submission_bits ^ game.bits(), self.no, shown.question).roll();
-        meter.count(|counts| counts.offered += 1);
+        meter.count(self.no, |counts| counts.offered += 1);
         Some(Plan {
             answer: Answer {
                 question: shown.question,
@@ -236,4 +285,24 @@ fn with_lines(mut fields: Value, lines: Option<&Vec<BoardLine>>) -> Value {
         fields["top"] = rows.into();
     }
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn marks_are_a_set_of_the_first_questions(questions in prop::collection::vec(0..300_u16, 0..200)) {
+            let (mut marks, mut set) = (Marks::default(), BTreeSet::new());
+            for question in questions {
+                prop_assert_eq!(marks.put(question), question < 256 && set.insert(question));
+                prop_assert_eq!(marks.has(question), question < 256);
+            }
+            prop_assert!((0..300).all(|question| marks.has(question) == set.contains(&question)));
+        }
+    }
 }

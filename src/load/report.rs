@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::books::Books;
+use super::figures::{Counts, Figures, Quantiles};
 use super::game::Game;
-use super::measure::{Counts, Meter, Quantiles};
+use crate::client::socket::Flow;
 
 /// Says things.
 pub struct Report {
@@ -41,42 +43,59 @@ fn seconds(span: Duration) -> f64 {
     (span.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
+/// How many a second over a whole phase.
+fn per_s(count: u64, span: Duration) -> f64 {
+    if span.is_zero() { 0.0 } else { (count as f64 / span.as_secs_f64() * 10.0).round() / 10.0 }
+}
+
 /// The phase in which everybody comes in.
 #[must_use]
-pub fn joined(meter: &Meter, took: Duration, players: u32) -> Value {
-    let (counts, _) = meter.counts();
-    let join = meter.join();
+pub fn joined(figures: &Figures, took: Duration, players: u32) -> Value {
+    let join = figures.join.quantiles();
     json!({ "phase": "join", "seconds": seconds(took), "offered": players, "joined": join.count,
-        "errors": counts.errors, "reconnects": counts.reconnects, "join_ms": join })
+        "errors": figures.counts.errors, "reconnects": figures.counts.reconnects, "join_ms": join })
 }
 
 /// The phase in which nobody does anything: sockets must stay.
 #[must_use]
-pub fn idled(meter: &Meter, took: Duration, before: &Counts) -> Value {
-    let (counts, _) = meter.counts();
+pub fn idled(figures: &Figures, took: Duration, before: &Counts) -> Value {
+    let counts = &figures.counts;
     json!({ "phase": "idle", "seconds": seconds(took), "errors": counts.errors - before.errors,
         "reconnects": counts.reconnects - before.reconnects, "silent": counts.silent - before.silent })
 }
 
 /// The phase in which questions are asked and answered.
 #[must_use]
-pub fn answered(meter: &Meter, took: Duration, before: &Counts) -> Value {
-    let (counts, refused) = meter.counts();
-    let Counts { offered, sent, resent, acked, unavailable, deferred, unknown, taken, stale, .. } = counts;
-    json!({ "phase": "answer", "seconds": seconds(took), "offered": offered, "sent": sent, "resent": resent,
-        "acked": acked, "refused": counts.refused, "refused_by_code": refused, "unavailable": unavailable,
-        "deferred": deferred, "taken": taken, "unknown": unknown, "stale": stale,
+pub fn answered(figures: &Figures, took: Duration, before: &Counts) -> Value {
+    let counts = &figures.counts;
+    json!({ "phase": "answer", "seconds": seconds(took), "offered": counts.offered, "sent": counts.sent,
+        "offered_per_s": per_s(counts.offered, took), "sent_per_s": per_s(counts.sent, took),
+        "resent": counts.resent, "acked": counts.acked, "scored": counts.scored, "refused": counts.refused,
+        "refused_by_code": figures.refused, "unavailable": counts.unavailable, "deferred": counts.deferred,
+        "taken": counts.taken, "unknown": counts.unknown, "stale": counts.stale,
         "errors": counts.errors - before.errors, "reconnects": counts.reconnects - before.reconnects,
-        "silent": counts.silent - before.silent, "ack_ms": meter.ack(), "reconnect_ms": meter.reconnect() })
+        "silent": counts.silent - before.silent, "ack_ms": figures.ack.quantiles(),
+        "reconnect_ms": figures.reconnect.quantiles() })
 }
 
 /// How questions and boards went out.
 #[must_use]
-pub fn fanned_out(meter: &Meter) -> Value {
-    let fan_out = meter.fan_out();
+pub fn fanned_out(figures: &Figures) -> Value {
+    let fan_out = figures.fan_out();
     json!({ "phase": "fan_out", "questions": fan_out.first.count, "deliveries": fan_out.all.count,
         "first_ms": fan_out.first, "last_ms": fan_out.last, "all_ms": fan_out.all,
         "close_to_board_ms": fan_out.close_to_board })
+}
+
+/// What every answer came to, and what went through the sockets: fields of the last line.
+#[must_use]
+pub fn summed(figures: &Figures, books: &Books) -> Map<String, Value> {
+    let Counts { offered, sent, acked, scored, .. } = figures.counts;
+    let Flow { messages_in, messages_out, bytes_in, bytes_out } = figures.flow;
+    let fields = json!({ "offered": offered, "sent": sent, "acked": acked, "scored": scored, "stored": books.stored,
+        "ledger": books.states, "messages_in": messages_in, "messages_out": messages_out, "bytes_in": bytes_in,
+        "bytes_out": bytes_out });
+    if let Value::Object(fields) = fields { fields } else { Map::new() }
 }
 
 /// A game, as the last line has it.
