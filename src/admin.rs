@@ -1,6 +1,7 @@
-//! `admin store apply`, `admin store describe` and `admin ledger`.
+//! `admin store apply`, `admin store describe`, `admin ledger` and `admin trace`.
 
 mod ledger;
+pub mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +26,9 @@ pub fn run(file: Option<&PathBuf>, command: AdminCommand) -> Result<ExitCode, Fa
             Ok(ExitCode::SUCCESS)
         }
         AdminCommand::Ledger { game, json } => runtime()?.block_on(ledger::show(&config, game, json)),
+        AdminCommand::Trace { game, player, question, json } => {
+            runtime()?.block_on(trace::show(&config, game, player.zip(question), json))
+        }
     }
 }
 

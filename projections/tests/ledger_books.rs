@@ -209,6 +209,9 @@ impl World {
             for (version, part) in [(1, &mine[..mine.len() / 2]), (2, &mine[..])] {
                 events.extend(self.tally(name, version, part, self.bent == Some(edge)));
             }
+            // When results reached sockets is in no books, not even as a question's own.
+            let body = EdgeDelivered { question: QUESTION + 5, version: 1, results: Vec::new() }.into();
+            events.push(TalliesRecord { game: self.game, edge: name.clone(), at_us: START_US, body }.into());
         }
         events
     }
@@ -384,6 +387,17 @@ fn timeline(world: &World, seed: &mut u64) -> Vec<Vec<Record>> {
     }
     batches.retain(|batch| !batch.is_empty());
     batches
+}
+
+#[test]
+fn when_results_reached_sockets_begins_no_game() {
+    let world = World::new(&mut 7, Plant::Nothing, false);
+    let batches = timeline(&world, &mut 7);
+    let delivered = |record: &&Record| matches!(&record.event, AnyEvent::Tallies(tally) if matches!(tally.body, TalliesBody::EdgeDelivered(_)));
+    let batch: Vec<Record> = batches.iter().flatten().filter(delivered).cloned().collect();
+    let mut run = Loop::new(&world);
+    run.apply(&batch);
+    assert_eq!((batch.is_empty(), run.state.games(), run.told.len()), (false, 0, 0));
 }
 
 fn play(plant: Plant, with_dead: bool, seed: u64) -> Result<(), TestCaseError> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quiz_schemas::events::TalliesBody;
 use quiz_schemas::{AnyEvent, GameId, Topic};
 use quiz_store::Write;
 use quiz_stream::{Output, Record, Rejected};
@@ -33,6 +34,11 @@ fn game_of(record: &Record) -> Option<GameId> {
     }
 }
 
+/// When results reached sockets is in no books: it begins no game and keeps none waiting.
+fn is_beside_books(record: &Record) -> bool {
+    matches!(&record.event, AnyEvent::Tallies(tally) if matches!(tally.body, TalliesBody::EdgeDelivered(_)))
+}
+
 impl Partition {
     /// How many games are held.
     #[must_use]
@@ -47,7 +53,8 @@ impl Partition {
                 game.needs(&mut keys);
             }
         }
-        let games: BTreeSet<GameId> = batch.iter().filter_map(game_of).collect();
+        let games: BTreeSet<GameId> =
+            batch.iter().filter(|record| !is_beside_books(record)).filter_map(game_of).collect();
         keys.extend(games.into_iter().filter(|game| !self.games.contains_key(game)).map(Key::Books));
         keys
     }
@@ -85,6 +92,9 @@ impl Partition {
                 out.dead.push(Rejected { topic, position, reason: "foreign_topic" });
                 continue;
             };
+            if is_beside_books(record) {
+                continue;
+            }
             let game = self.games.entry(id).or_insert_with(|| Game::new(id, Vec::new()));
             game.touch(record, now_us);
             touched.insert(id);
