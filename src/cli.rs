@@ -334,24 +334,6 @@ pub enum AdminCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show where the time of one answer went, hop by hop, or how each hop spreads over all answers of a game.
-    #[command(
-        before_help = "Examples:\n  quizstream admin trace 3V9K2R8MZ1Q4C\n  quizstream admin trace 3V9K2R8MZ1Q4C 0A7TQ5N2KX8YB 2\nExit codes: 0 shown, 3 no such game or answer, 4 a hop of the answer is not known (yet)."
-    )]
-    Trace {
-        /// The game.
-        #[arg(value_name = "GAME")]
-        game: GameId,
-        /// Who answered; all answers of the game when not given.
-        #[arg(value_name = "PLAYER", requires = "question")]
-        player: Option<PlayerId>,
-        /// Which question, from 0.
-        #[arg(value_name = "QUESTION")]
-        question: Option<QuestionNo>,
-        /// Print one JSON object.
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// Commands of `admin store`.
