@@ -231,10 +231,11 @@ impl Game {
     }
 }
 
-/// Whether closed books were told from more than `now` is: all counts only rise, so whoever reads less has not
-/// read it all. That is so when a successor meets a game again that was done, since an older one is not: it
+/// Whether closed books were told from more than `now` is: all counts only rise, and an edge that told is never
+/// silent again, so whoever reads less, or has heard from fewer edges, has not read it all. That is so when a successor meets a game again that was done, since an older one is not: it
 /// begins where the older one does, which may be behind the first tallies or reports of this one.
 fn knew_more(last: &QuestionLedger, now: &QuestionLedger) -> bool {
     let closed = matches!(last.state, LedgerState::Balanced | LedgerState::Imbalanced);
-    closed && (last.edges.received > now.edges.received || last.lanes.logged > now.lanes.logged)
+    let heard_more = last.edges.received > now.edges.received || last.edges.silent < now.edges.silent;
+    closed && (heard_more || last.lanes.logged > now.lanes.logged)
 }
