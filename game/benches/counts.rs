@@ -26,8 +26,10 @@ const LANE_QUESTIONS: u16 = 5;
 const BOARD_PLAYERS: u64 = 20_000;
 const BOARD_LANES: u16 = 10;
 
-/// The steps by name. Each gives the number of items that it went over.
-const STEPS: &[(&str, fn() -> u64)] = &[
+/// A step: its name, and what gives the number of items that it went over.
+type Step = (&'static str, fn() -> u64);
+
+const STEPS: &[Step] = &[
     ("encode_answer_picks", || encode(|n| Response::Picks(Picks::one((n % 4) as u8)))),
     ("encode_answer_text", || encode(|n| Response::Text(format!("an answer {n}")))),
     ("decode_answer_picks", || decode(|n| Response::Picks(Picks::one((n % 4) as u8)))),
