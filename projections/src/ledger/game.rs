@@ -232,8 +232,9 @@ impl Game {
 }
 
 /// Whether closed books were told from more than `now` is: all counts only rise, and an edge that told is never
-/// silent again, so whoever reads less, or has heard from fewer edges, has not read it all. That is so when a successor meets a game again that was done, since an older one is not: it
-/// begins where the older one does, which may be behind the first tallies or reports of this one.
+/// silent again, so whoever reads less, or has heard from fewer edges, has not read it all. That is so when a
+/// successor meets a game again that was done, since an older one is not: it begins where the older one does,
+/// which may be behind the first tallies or reports of this one.
 fn knew_more(last: &QuestionLedger, now: &QuestionLedger) -> bool {
     let closed = matches!(last.state, LedgerState::Balanced | LedgerState::Imbalanced);
     let heard_more = last.edges.received > now.edges.received || last.edges.silent < now.edges.silent;

@@ -22,6 +22,9 @@ use crate::group::limits::{TRANSACTION_CALL, TRANSACTION_HUNG, TRANSACTION_TIMEO
 use crate::group::metrics;
 use crate::processor::Processor;
 
+/// How often it is looked whether a transaction's records are in the log.
+const DELIVERY_STEP: Duration = Duration::from_millis(1);
+
 /// One transaction.
 pub(super) struct Request {
     pub(super) transaction: u64,
@@ -195,7 +198,7 @@ fn attempt(producer: &Client, codec: &Codec, request: &Request) -> KafkaResult<(
     }
     if failpoint::is_armed(Point::InTransaction) && !request.events.is_empty() {
         // What is only queued would die with the process.
-        producer.flush(TRANSACTION_CALL)?;
+        delivered(producer)?;
         failpoint::pass(Point::InTransaction);
     }
     if !request.offsets.is_empty() {
@@ -203,9 +206,20 @@ fn attempt(producer: &Client, codec: &Codec, request: &Request) -> KafkaResult<(
         retry(|| producer.send_offsets_to_transaction(&offsets, &request.metadata, TRANSACTION_CALL))?;
     }
     failpoint::pass(Point::BeforeTransactionCommit);
+    delivered(producer)?;
     retry(|| producer.commit_transaction(TRANSACTION_CALL))?;
     failpoint::pass(Point::AfterTransaction);
     Ok(())
+}
+
+/// Waits for the transaction's records to be in the log. The commit would do that too, but its wait sleeps for
+/// whole tenths of a second, whenever the deliveries come.
+fn delivered(producer: &Client) -> KafkaResult<()> {
+    let started = Instant::now();
+    while producer.in_flight_count() > 0 && started.elapsed() < TRANSACTION_CALL {
+        producer.poll(DELIVERY_STEP);
+    }
+    producer.flush(Duration::ZERO)
 }
 
 fn send(producer: &Client, codec: &Codec, event: &AnyEvent) -> KafkaResult<()> {
