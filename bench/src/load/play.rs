@@ -13,7 +13,9 @@ use crate::child::Running;
 use crate::error::BenchError;
 use crate::fleet::Ground;
 use crate::latency::Quantiles;
+use crate::ledger::Books;
 use crate::process::{RoleUse, Roster, Snapshot};
+use crate::result::{Figure, RunResult};
 use crate::scrape;
 
 /// Between two looks at all processes.
@@ -152,6 +154,12 @@ pub async fn total(roster: &Roster, role: &str, metric: &str, label: &str) -> f6
 }
 
 impl Played {
+    /// What a run of this load alone comes to, without notes and plots.
+    pub fn result(&self, figures: Vec<Figure>, books: Books) -> RunResult {
+        let (answers, failure) = (self.counts().2, self.games().1);
+        RunResult { figures, answers, roles: self.used(), books, failure, ..RunResult::default() }
+    }
+
     fn answers(&self) -> impl Iterator<Item = Answers> + '_ {
         self.told.iter().filter_map(|told| told.answers)
     }

@@ -49,13 +49,5 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         "the floor of an ack is a burst of as many records into Kafka, and one text to as many sockets before it"
             .into(),
     ];
-    Ok(RunResult {
-        figures,
-        answers: played.counts().2,
-        roles: played.used(),
-        books,
-        failure: played.games().1,
-        notes,
-        plots: Vec::new(),
-    })
+    Ok(RunResult { notes, ..played.result(figures, books) })
 }

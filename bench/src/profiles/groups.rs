@@ -58,11 +58,6 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
     ];
     let points: Vec<(f64, f64)> = traces.waits(first, i64::MAX);
     Ok(RunResult {
-        figures,
-        answers: played.counts().2,
-        roles: played.used(),
-        books,
-        failure: played.games().1,
         notes: vec![
             "the wait of a question from its last acknowledgement to its first board; the floor is the longest with one worker, before others came".into(),
         ],
@@ -74,6 +69,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
             log: false,
             curves: vec![Curve { name: "wait for a board".into(), points }],
         }],
+        ..played.result(figures, books)
     })
 }
 

@@ -40,11 +40,6 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         figures.push(figure.target(Target::AtMost(GROWTH_MAX)));
     }
     Ok(RunResult {
-        figures,
-        answers: played.counts().2,
-        roles: played.used(),
-        books,
-        failure: played.games().1,
         notes: vec!["memory: the mean of the last fifth of the time beside that of the second fifth".into()],
         plots: vec![Plot {
             file: "messages-memory".into(),
@@ -54,6 +49,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
             log: false,
             curves: memory(&played, &ROLES),
         }],
+        ..played.result(figures, books)
     })
 }
 

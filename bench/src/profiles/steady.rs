@@ -53,13 +53,5 @@ pub async fn run(bench: &Bench, target: f64, fast: bool, seed: u64) -> Result<Ru
         curves: memory(&played, &["edge", "sessions", "scoring", "board", "ledger"]),
     };
     let notes = vec![format!("a question took {overhead_s:.2} s beside the time over which its answers were spread")];
-    Ok(RunResult {
-        figures,
-        answers: played.counts().2,
-        roles: played.used(),
-        books,
-        failure: played.games().1,
-        notes,
-        plots: vec![plot],
-    })
+    Ok(RunResult { notes, plots: vec![plot], ..played.result(figures, books) })
 }
