@@ -76,10 +76,25 @@ pub struct Progress {
     counts: BTreeMap<(String, i64), u64>,
     /// (edge, event) -> lines.
     by_edge: BTreeMap<(String, String), u64>,
+    lanes: BTreeMap<String, Lane>,
     pin: Option<String>,
 }
 
+/// What is known of a game's answers; of a game that has one lane.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Lane {
+    /// Of `quiz.answers.v1`.
+    pub partition: i64,
+    /// Answers that have a receipt.
+    pub acked: u64,
+}
+
 impl Progress {
+    /// The games with acknowledged answers.
+    pub fn lanes(&self) -> &BTreeMap<String, Lane> {
+        &self.lanes
+    }
+
     /// Lines of an event about a question.
     pub fn of(&self, event: &str, question: i64) -> u64 {
         self.counts.get(&(event.to_string(), question)).copied().unwrap_or(0)
@@ -99,6 +114,12 @@ impl Progress {
         let event = line["event"].as_str().unwrap_or_default().to_string();
         if let Some(edge) = line["edge"].as_str() {
             *self.by_edge.entry((edge.to_string(), event.clone())).or_default() += 1;
+        }
+        if let (true, Some(game), Some(partition)) =
+            (event == "acked", line["game"].as_str(), line["position"][0].as_i64())
+        {
+            let lane = self.lanes.entry(game.to_string()).or_default();
+            *lane = Lane { partition, acked: lane.acked + 1 };
         }
         if self.pin.is_none() {
             self.pin = line["pin"].as_str().map(String::from);

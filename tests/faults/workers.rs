@@ -93,29 +93,64 @@ async fn f06_a_zombie_worker_writes_late() {
     verdict.went_on();
 }
 
-/// A killed worker's partitions may be given to the next one that is killed: two sessions of 6 s in a row.
-const TWO_SESSIONS_S_MAX: f64 = 16.0;
+/// The longest time in which no game may go on while workers come and go.
+const PROGRESS_WINDOW: Duration = Duration::from_secs(10);
+/// How long after the last kill the workers may take until they have caught up, and what that is.
+const CAUGHT_UP_WAIT: Duration = Duration::from_secs(20);
+const CAUGHT_UP_RECORDS: f64 = 100.0;
+
+/// Waits until the scoring workers that stay are nearly at the end of the log; the seconds it took.
+async fn caught_up(course: &mut Course) -> f64 {
+    let began = Instant::now();
+    loop {
+        let mut lag = 0.0;
+        for name in ["scoring-1", "scoring-2"] {
+            lag += course.fleet.metric(name, "quiz_group_lag_records", &["group=\"quiz.scoring\""]).await;
+        }
+        if lag < CAUGHT_UP_RECORDS {
+            return began.elapsed().as_secs_f64();
+        }
+        assert!(began.elapsed() < CAUGHT_UP_WAIT, "{lag} records wait to be scored");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
 
 /// F07. Goal: progress never stops while workers come and go. Method: every 2 s a third scoring worker
-/// joins or is killed, for 40 s. Control: the group was rebalanced again and again.
+/// joins or is killed, for 36 s. Control: the group was rebalanced again and again. A single game may wait
+/// for several sessions in a row, for the partitions of one that was killed may go to the next that is.
 #[tokio::test(flavor = "multi_thread")]
 async fn f07_workers_come_and_go() {
-    let plan = Plan { players: 200, questions: 14, think_ms: "200..2500", ..Plan::default() };
+    let plan = Plan { players: 240, games: 12, questions: 14, think_ms: "200..2500", ..Plan::default() };
     let mut course = Course::start("F07", Cluster { scoring: 2, ..Cluster::default() }, plan).await;
     course.load.half_acked(0).await;
     let began = Instant::now();
-    let mut storms = 0;
+    let (mut storms, mut boards, mut last, mut pause) = (0, 0, Instant::now(), Duration::ZERO);
     while began.elapsed() < Duration::from_secs(36) {
-        course.fleet.role("scoring", 3, Special::default()).await;
-        sleep(Duration::from_secs(2)).await;
-        course.fleet.kill("scoring-3").await;
+        if storms % 2 == 0 {
+            course.fleet.role("scoring", 3, Special::default()).await;
+        } else {
+            course.fleet.kill("scoring-3").await;
+        }
         sleep(Duration::from_secs(2)).await;
         storms += 1;
+        let progress = course.load.progress();
+        let now = progress.all("board-of-host");
+        pause = pause.max(last.elapsed());
+        if now > boards || progress.all("ended") > 0 {
+            (boards, last) = (now, Instant::now());
+        }
+        assert!(pause < PROGRESS_WINDOW, "no game has gone on for {pause:?}");
+    }
+    if course.fleet.runs("scoring-3") {
+        course.fleet.kill("scoring-3").await;
     }
     let rebalances = course.fleet.metric("scoring-1", "quiz_group_rebalances_total", &[]).await;
-    let verdict = course.end(|_| format!("storms={storms} rebalances={rebalances}")).await;
-    assert!(storms >= 6, "{storms} workers came and were killed");
-    assert!(rebalances > f64::from(storms), "the group was rebalanced {rebalances} times");
-    let waited = verdict.number("unavailable_s");
-    assert!(waited <= TWO_SESSIONS_S_MAX, "nobody was served for {waited} s");
+    let caught_up_s = caught_up(&mut course).await;
+    let report = format!(
+        "joined_or_killed={storms} rebalances={rebalances} boards={boards} pause_s={:.1} caught_up_s={caught_up_s:.1}",
+        pause.as_secs_f64()
+    );
+    course.end(|_| report).await;
+    assert!(storms >= 12, "{storms} workers came or were killed");
+    assert!(rebalances > f64::from(storms / 2), "the group was rebalanced {rebalances} times");
 }
