@@ -70,6 +70,9 @@ pub struct EdgeSection {
     pub token_secret_file: Option<PathBuf>,
     /// Origins, comma-separated, whose pages may connect besides our own.
     pub allowed_origins: String,
+    /// Whether a client that names no origin may connect: programs do not, browsers always do. Where only
+    /// browsers play, `false` turns programs away that do not even pretend to be one.
+    pub allow_missing_origin: bool,
     /// Addresses, comma-separated, whose `X-Forwarded-For` is believed.
     pub trusted_proxies: String,
     /// The most sockets at once.
@@ -122,6 +125,7 @@ impl Default for Config {
                 token_secret: String::new(),
                 token_secret_file: None,
                 allowed_origins: String::new(),
+                allow_missing_origin: true,
                 trusted_proxies: String::new(),
                 connections_max: 18_000,
                 linger_ms: 1,
@@ -254,6 +258,22 @@ mod tests {
             Ok(())
         });
         assert!(Config::default().token_secret().is_err());
+    }
+
+    #[test]
+    fn programs_without_an_origin_are_let_in_unless_told_otherwise() {
+        figment::Jail::expect_with(|jail| {
+            let config = Config::load(None, &[]).expect("it is right");
+            let edge = quiz_ingest::EdgeConfig::new([1; 32]);
+            assert_eq!(config.edge.allow_missing_origin, edge.allow_missing_origin, "one default");
+            assert!(config.edge.allow_missing_origin);
+            jail.set_env("QUIZ_EDGE__ALLOW_MISSING_ORIGIN", "false");
+            assert!(!Config::load(None, &[]).expect("it is right").edge.allow_missing_origin);
+            jail.set_env("QUIZ_EDGE__ALLOW_MISSING_ORIGIN", "seldom");
+            let failure = Config::load(None, &[]).expect_err("neither true nor false");
+            assert!(failure.message.contains("edge.allow_missing_origin"), "{failure:?}");
+            Ok(())
+        });
     }
 
     #[test]

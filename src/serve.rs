@@ -180,6 +180,7 @@ fn edge_parts(
         id,
         token_secret: config.token_secret()?.to_string(),
         allowed_origins: list(&config.edge.allowed_origins),
+        allow_missing_origin: config.edge.allow_missing_origin,
         trusted_proxies: proxies(&config.edge.trusted_proxies)?,
         connections_max: config.edge.connections_max,
         bots_welcome: config.edge.bots_welcome,

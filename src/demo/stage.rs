@@ -163,6 +163,7 @@ async fn embedded(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
             id: format!("edge-{number}"),
             token_secret: secret.clone(),
             allowed_origins: Vec::new(),
+            allow_missing_origin: true,
             trusted_proxies: Vec::new(),
             connections_max: 20_000,
             bots_welcome: true,

@@ -58,6 +58,8 @@ pub struct EdgeParts {
     pub token_secret: String,
     /// Origins that may connect besides our own.
     pub allowed_origins: Vec<String>,
+    /// Whether a client that names no origin may connect.
+    pub allow_missing_origin: bool,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
     /// The most sockets at once.
@@ -150,6 +152,7 @@ pub async fn edge(
         .map_err(|err| failed(&err))?;
     let mut config = EdgeConfig::new(edge.token_secret);
     config.allowed_origins = edge.allowed_origins;
+    config.allow_missing_origin = edge.allow_missing_origin;
     config.trusted_proxies = edge.trusted_proxies;
     config.connections_max = edge.connections_max;
     config.conformance = edge.conformance;
