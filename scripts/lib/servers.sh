@@ -4,6 +4,9 @@
 # Deciseconds until a server must have become ready.
 READY_WAIT_DS=600
 MONGO_CACHE_GB=0.25
+# The default is 60. What is written meanwhile is safe in the journal, whose files have their room before they are
+# needed: it is a checkpoint that finds a disk full, and a test waits for that.
+SMALL_DISK_CHECKPOINT_S=2
 KAFKA_HEAP=${KAFKA_HEAP:-1g}
 # A fixed id is fine: each stack's broker is alone in its cluster.
 KAFKA_CLUSTER_ID=cXVpenN0cmVhbS1zdGFjaw
@@ -160,15 +163,16 @@ format_kafka() {
 }
 
 start_mongod() {
-  local name=$1 role set
+  local name=$1 role set extra=()
   set=${name#mongo-}
   set=${set%%-*}
   if [[ $set == config ]]; then role=--configsvr; else role=--shardsvr; fi
   mkdir -p "$STACK/data/$name"
+  ! has_small_disk "$name" || extra=(--syncdelay "$SMALL_DISK_CHECKPOINT_S")
   process_start "$name" "$MONGOD" "$role" --replSet "$set" --port "$(port_of "$name")" --bind_ip 127.0.0.1 \
     --dbpath "$STACK/data/$name" --wiredTigerCacheSizeGB "$MONGO_CACHE_GB" --setParameter enableTestCommands=1 \
     --setParameter diagnosticDataCollectionEnabled=false --setParameter shutdownTimeoutMillisForSignaledShutdown=100 \
-    --nounixsocket --quiet
+    --nounixsocket --quiet "${extra[@]}"
 }
 
 start_server() {

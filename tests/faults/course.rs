@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use crate::fleet::{Cluster, Fleet};
 use crate::judge::{Verdict, target};
 use crate::load::{Load, Plan};
+use crate::stack::Servers;
 
 /// The longest time in which nobody is served after a single fault, seconds.
 pub const UNAVAILABLE_S_MAX: f64 = 10.0;
@@ -23,6 +24,7 @@ pub struct Course {
     fault: &'static str,
     seed: u64,
     folder: PathBuf,
+    servers: Servers,
     /// The processes.
     pub fleet: Fleet,
     /// The players.
@@ -36,6 +38,7 @@ pub struct Prepared {
     fault: &'static str,
     plan: Plan,
     folder: PathBuf,
+    servers: Servers,
     /// The processes.
     pub fleet: Fleet,
     turn: File,
@@ -55,9 +58,9 @@ impl Prepared {
 
     /// Starts the players against these addresses.
     pub fn begin_at(self, edges: &[SocketAddr]) -> Course {
-        let Self { fault, plan, folder, fleet, turn } = self;
+        let Self { fault, plan, folder, servers, fleet, turn } = self;
         let load = Load::start(&folder, edges, plan.clone());
-        Course { fault, seed: plan.seed, folder, fleet, load, _turn: turn }
+        Course { fault, seed: plan.seed, folder, servers, fleet, load, _turn: turn }
     }
 }
 
@@ -87,31 +90,45 @@ impl Course {
         Self::prepared(fault, cluster, plan, set).await.begin()
     }
 
+    /// Like [`Course::start`], on other servers than the shared ones.
+    pub async fn on(servers: Servers, fault: &'static str, cluster: Cluster, plan: Plan) -> Self {
+        Self::prepared_on(servers, fault, cluster, plan, |_| {}).await.begin()
+    }
+
     /// Starts the cluster only.
     pub async fn prepared(fault: &'static str, cluster: Cluster, plan: Plan, set: impl FnOnce(&mut Fleet)) -> Prepared {
+        Self::prepared_on(Servers::shared(), fault, cluster, plan, set).await
+    }
+
+    async fn prepared_on(
+        servers: Servers,
+        fault: &'static str,
+        cluster: Cluster,
+        plan: Plan,
+        set: impl FnOnce(&mut Fleet),
+    ) -> Prepared {
         let plan = plan.sized();
         let turn = tokio::task::spawn_blocking(turn).await.expect("it does not panic");
         let folder = folder(fault);
-        let mut fleet = Fleet::new(&folder);
+        let mut fleet = Fleet::on(&servers, &folder);
         set(&mut fleet);
         fleet.start(cluster).await;
-        Prepared { fault, plan, folder, fleet, turn }
+        Prepared { fault, plan, folder, servers, fleet, turn }
     }
 
     /// Waits for the end of the games, stops the processes, judges, tells the line. The players must
     /// all have heard the end.
     pub async fn end(self, more: impl FnOnce(&Verdict) -> String) -> Verdict {
-        let ending = self.load.end().await;
-        Judged { fault: self.fault, seed: self.seed, folder: self.folder, fleet: self.fleet, _turn: self._turn }
-            .judge(ending, more)
-            .await
+        let Self { fault, seed, folder, servers, fleet, load, _turn } = self;
+        let ending = load.end().await;
+        Judged { fault, seed, folder, servers, fleet, _turn }.judge(ending, more).await
     }
 
     /// As [`Course::end`], and meanwhile what crashes is started again, as a supervisor does. For tests in
     /// which the broker comes back: librdkafka 2.12 reads memory that is not its own when a broker answers a
     /// fetch before it leads its partitions again (confluentinc/librdkafka#5280), and may die of it.
     pub async fn end_supervised(self, more: impl FnOnce(&Verdict, u32) -> String) -> Verdict {
-        let Self { fault, seed, folder, mut fleet, load, _turn } = self;
+        let Self { fault, seed, folder, servers, mut fleet, load, _turn } = self;
         let mut revived = 0;
         let mut ending = std::pin::pin!(load.end());
         let ending = loop {
@@ -120,7 +137,7 @@ impl Course {
                 () = sleep(SUPERVISE_EVERY) => revived += fleet.revive().await,
             }
         };
-        let judged = Judged { fault, seed, folder, fleet, _turn };
+        let judged = Judged { fault, seed, folder, servers, fleet, _turn };
         judged.judge(ending, |verdict| more(verdict, revived)).await
     }
 }
@@ -130,6 +147,7 @@ struct Judged {
     fault: &'static str,
     seed: u64,
     folder: PathBuf,
+    servers: Servers,
     fleet: Fleet,
     _turn: File,
 }
@@ -138,8 +156,9 @@ impl Judged {
     async fn judge(self, (heard, last): (bool, Value), more: impl FnOnce(&Verdict) -> String) -> Verdict {
         let own = self.fleet.imbalances().await.map_or_else(|| "none".to_string(), |count| count.to_string());
         self.fleet.stop().await;
-        let folder = self.folder.clone();
-        let verdict = tokio::task::spawn_blocking(move || Verdict::of(&folder)).await.expect("it does not panic");
+        let (servers, folder) = (self.servers, self.folder);
+        let verdict =
+            tokio::task::spawn_blocking(move || Verdict::on(&servers, &folder)).await.expect("it does not panic");
         let more = format!("own_ledger={own} {}", more(&verdict));
         verdict.tell(self.fault, self.seed, verdict.number("unavailable_s"), &more);
         // Before the games are over the pipeline is still at work, and there is nothing to judge.

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
-use crate::stack::{server, signal};
+use crate::stack::{Servers, signal};
 
 /// How long a role may take to listen.
 const LISTEN_WAIT: Duration = Duration::from_secs(60);
@@ -65,17 +65,18 @@ pub struct Special {
 }
 
 impl Fleet {
-    /// None yet; their logs go to `folder`.
+    /// None yet, for the shared stack; their logs go to `folder`.
     pub fn new(folder: &Path) -> Self {
-        let settings = [
-            ("QUIZ_KAFKA__BOOTSTRAP_SERVERS", server("QUIZ_KAFKA__BOOTSTRAP_SERVERS")),
-            ("QUIZ_MONGO__URI", server("QUIZ_MONGO__URI")),
-            ("QUIZ_REGISTRY__URL", server("QUIZ_REGISTRY__URL")),
-            ("QUIZ_EDGE__TOKEN_SECRET", TOKEN_SECRET.to_string()),
-            ("QUIZ_EDGE__BOTS_WELCOME", "true".to_string()),
-            ("RUST_LOG", "info".to_string()),
-        ];
-        let environment = settings.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+        Self::on(&Servers::shared(), folder)
+    }
+
+    /// None yet, for these servers; their logs go to `folder`.
+    pub fn on(servers: &Servers, folder: &Path) -> Self {
+        let settings =
+            [("QUIZ_EDGE__TOKEN_SECRET", TOKEN_SECRET), ("QUIZ_EDGE__BOTS_WELCOME", "true"), ("RUST_LOG", "info")];
+        let mut environment: BTreeMap<String, String> =
+            settings.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        environment.extend(servers.settings().map(|(name, value)| (name.clone(), value.clone())));
         Self { folder: folder.to_path_buf(), environment, roles: BTreeMap::new(), starts: 0 }
     }
 

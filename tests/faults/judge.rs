@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::stack::server;
+use crate::stack::Servers;
 
 /// What the checker found.
 #[derive(Debug)]
@@ -19,14 +19,19 @@ pub struct Verdict {
 const KINDS: [&str; 5] = ["lost", "phantom", "dup", "mismatch", "gap"];
 
 impl Verdict {
-    /// Judges the run whose logs are in `folder`.
+    /// Judges the run on the shared stack whose logs are in `folder`.
     pub fn of(folder: &Path) -> Self {
+        Self::on(&Servers::shared(), folder)
+    }
+
+    /// Judges the run on these servers whose logs are in `folder`.
+    pub fn on(servers: &Servers, folder: &Path) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/checker/check.py");
         let output = Command::new(python())
             .args(["-B", script, "--log"])
             .arg(folder)
-            .args(["--brokers", &server("QUIZ_KAFKA__BOOTSTRAP_SERVERS")])
-            .args(["--registry", &server("QUIZ_REGISTRY__URL"), "--mongo", &server("QUIZ_MONGO__URI")])
+            .args(["--brokers", servers.of("QUIZ_KAFKA__BOOTSTRAP_SERVERS")])
+            .args(["--registry", servers.of("QUIZ_REGISTRY__URL"), "--mongo", servers.of("QUIZ_MONGO__URI")])
             .output()
             .expect("Python is there: scripts/setup");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -11,6 +11,7 @@
 mod broker;
 mod clocks;
 mod course;
+mod disk;
 mod edges;
 mod fleet;
 mod judge;
