@@ -54,7 +54,11 @@ fn shown(key: &str, value: &Value, redact: bool) -> String {
     }
     match value {
         Value::String(_, text) => format!("{text:?}"),
-        Value::Num(_, num) => num.to_i128().map_or_else(|| "?".into(), |n| n.to_string()),
+        // A number is signed or not as its key is or, from the environment, as it looks.
+        Value::Num(_, num) => {
+            let signed = num.to_i128().map(|number| number.to_string());
+            signed.or_else(|| num.to_u128().map(|number| number.to_string())).unwrap_or_else(|| "?".into())
+        }
         Value::Bool(_, flag) => flag.to_string(),
         _ => "none".into(),
     }
