@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use quiz_stream::producer::BUSY_LINGER_MS;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
@@ -77,7 +78,8 @@ pub struct EdgeSection {
     pub trusted_proxies: String,
     /// The most sockets at once.
     pub connections_max: usize,
-    /// How long the producer waits to fill a batch, ms.
+    /// How long an answer may wait for company while there are many, ms: none of it below 1,000 a second
+    /// at an edge, and the more the more there are. 0: each goes at once.
     pub linger_ms: u32,
     /// Lifts the limits on joins and games from one address: for demos and load tests on one
     /// machine.
@@ -128,7 +130,7 @@ impl Default for Config {
                 allow_missing_origin: true,
                 trusted_proxies: String::new(),
                 connections_max: 18_000,
-                linger_ms: 1,
+                linger_ms: BUSY_LINGER_MS,
                 bots_welcome: false,
                 conformance: false,
             },

@@ -147,7 +147,7 @@ async fn parts(config: &Config, kafka: KafkaConfig, instance: String) -> Result<
         quiz_store::open(&mongo).await.map_err(|err| err.to_string())
     })
     .await?;
-    Ok(Parts { kafka, codec, schemas, store, instance, linger_ms: config.edge.linger_ms })
+    Ok(Parts { kafka, codec, schemas, store, instance })
 }
 
 /// Asks a server until it answers: roles may start before the servers that they need.
@@ -183,6 +183,7 @@ fn edge_parts(
         allow_missing_origin: config.edge.allow_missing_origin,
         trusted_proxies: proxies(&config.edge.trusted_proxies)?,
         connections_max: config.edge.connections_max,
+        linger_ms: config.edge.linger_ms,
         bots_welcome: config.edge.bots_welcome,
         conformance: config.edge.conformance,
     })

@@ -21,6 +21,7 @@ use crate::games::{Games, SocketId};
 use crate::limits::LOOKUPS_MAX;
 use crate::lookup::{Pins, Standings};
 use crate::pulse::Pulse;
+use crate::signals::Switchboard;
 use crate::telemetry;
 use crate::token::Signer;
 
@@ -41,6 +42,8 @@ pub(crate) struct Edge {
     pub(crate) sockets: TaskTracker,
     /// Whether the edge runs without a pause.
     pub(crate) pulse: Pulse,
+    /// Tells sockets that are open.
+    pub(crate) switchboard: Switchboard,
     /// The accept loop's view of how full the edge is.
     pub(crate) door: Door,
     /// Places for look-ups of stored answers.
@@ -67,6 +70,7 @@ impl Edge {
             draining: CancellationToken::new(),
             sockets: TaskTracker::new(),
             pulse: Pulse::new(Instant::now()),
+            switchboard: Switchboard::default(),
             door: Door::new(config.connections_max),
             lookups: Semaphore::new(LOOKUPS_MAX),
             started: AtomicBool::new(false),

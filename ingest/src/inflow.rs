@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use crate::limits::INFLOW_BYTES_MAX;
 
@@ -18,28 +18,33 @@ use crate::limits::INFLOW_BYTES_MAX;
 #[derive(Default)]
 pub(crate) struct Inflow {
     bytes: AtomicUsize,
-    flooded: Notify,
+    flooded: AtomicWaker,
 }
 
 impl Inflow {
     /// A message is there: what comes now is of the next one.
     pub(crate) fn begin(&self) {
-        self.bytes.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Release);
     }
 
     fn add(&self, bytes: usize) {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
         if before <= INFLOW_BYTES_MAX && before + bytes > INFLOW_BYTES_MAX {
-            self.flooded.notify_one();
+            self.flooded.wake();
         }
     }
 
-    /// Waits until more has come than any message needs. Safe to cancel.
-    pub(crate) async fn flooded(&self) {
-        // What was noted before the last message began counts no more.
-        while self.bytes.load(Ordering::Relaxed) <= INFLOW_BYTES_MAX {
-            self.flooded.notified().await;
+    fn is_flooded(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) > INFLOW_BYTES_MAX
+    }
+
+    /// Ready when more has come than any message needs.
+    pub(crate) fn poll_flooded(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.is_flooded() {
+            self.flooded.register(cx.waker());
         }
+        // Again, for it may have come before the waker was there.
+        if self.is_flooded() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -93,19 +98,21 @@ impl AsyncWrite for Metered {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
+    use futures::future::poll_fn;
 
     use super::*;
 
     #[tokio::test]
     async fn a_flood_is_what_no_message_needs() {
         let inflow = Inflow::default();
+        let flooded = || poll_fn(|cx| inflow.poll_flooded(cx)).now_or_never().is_some();
         inflow.add(INFLOW_BYTES_MAX);
-        assert!(inflow.flooded().now_or_never().is_none());
+        assert!(!flooded());
         inflow.begin();
         inflow.add(INFLOW_BYTES_MAX);
         inflow.add(1);
-        assert!(inflow.flooded().now_or_never().is_some());
+        assert!(flooded());
         inflow.begin();
-        assert!(inflow.flooded().now_or_never().is_none(), "a flood that is over is none");
+        assert!(!flooded(), "a flood that is over is none");
     }
 }

@@ -16,6 +16,7 @@ mod lookup;
 pub mod protocol;
 pub mod pulse;
 mod serve;
+pub mod signals;
 mod socket;
 pub mod tallies;
 mod telemetry;

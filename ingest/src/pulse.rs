@@ -5,11 +5,9 @@
 //! closes all sockets that were open, and whoever is still there comes back and is told how things are.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
 use crate::limits::{PULSE_INTERVAL_MS, ZOMBIE_GAP_MS};
 use crate::telemetry;
@@ -18,25 +16,24 @@ use crate::telemetry;
 pub struct Pulse {
     origin: Instant,
     last_ms: AtomicU64,
-    /// Cancelled at the next pause.
-    paused: Mutex<CancellationToken>,
+    pauses: AtomicU64,
 }
 
 impl Pulse {
     /// A pulse that has just beaten.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { origin: now, last_ms: AtomicU64::new(0), paused: Mutex::default() }
+        Self { origin: now, last_ms: AtomicU64::new(0), pauses: AtomicU64::new(0) }
     }
 
     fn ms(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.origin).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A token that is cancelled when the edge is seen to have stood still from now on.
+    /// How often the edge was seen to have stood still.
     #[must_use]
-    pub fn watch(&self) -> CancellationToken {
-        self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn pauses(&self) -> u64 {
+        self.pauses.load(Ordering::Acquire)
     }
 
     /// Beats. True when the beat before was so long ago that the edge has stood still.
@@ -44,28 +41,28 @@ impl Pulse {
         let now_ms = self.ms(now);
         let paused = now_ms.saturating_sub(self.last_ms.load(Ordering::Acquire)) > ZOMBIE_GAP_MS;
         if paused {
-            let mut token = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *token).cancel();
+            self.pauses.fetch_add(1, Ordering::Release);
         }
-        // Behind the cancellation, so that who sees this beat sees that too.
+        // Behind the count, so that who sees this beat sees that too.
         self.last_ms.store(now_ms, Ordering::Release);
         paused
     }
 
-    /// Whether the edge has stood still since `watch` was taken, also when no beat has told so yet.
+    /// Whether the edge has stood still since there were so many pauses, also when no beat has told so yet.
     #[must_use]
-    pub fn has_paused(&self, watch: &CancellationToken, now: Instant) -> bool {
+    pub fn has_paused(&self, pauses: u64, now: Instant) -> bool {
         let gap_ms = self.ms(now).saturating_sub(self.last_ms.load(Ordering::Acquire));
-        gap_ms > ZOMBIE_GAP_MS || watch.is_cancelled()
+        gap_ms > ZOMBIE_GAP_MS || self.pauses() != pauses
     }
 
-    /// Beats for ever.
-    pub async fn run(&self) {
+    /// Beats for ever; `woke` is called when the edge had stood still.
+    pub async fn run(&self, woke: impl Fn()) {
         let mut every = interval(Duration::from_millis(PULSE_INTERVAL_MS));
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
             if self.beat(Instant::now()) {
+                woke();
                 telemetry::woke();
                 tracing::warn!("the edge stood still; its sockets are closed");
             }
@@ -82,16 +79,16 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let pulse = Pulse::new(start);
-        let old = pulse.watch();
+        let old = pulse.pauses();
         assert!(!pulse.beat(at(500)));
-        assert!(!pulse.has_paused(&old, at(500 + ZOMBIE_GAP_MS)));
+        assert!(!pulse.has_paused(old, at(500 + ZOMBIE_GAP_MS)));
         let woken = 501 + ZOMBIE_GAP_MS;
-        assert!(pulse.has_paused(&old, at(woken)), "before any beat says so");
+        assert!(pulse.has_paused(old, at(woken)), "before any beat says so");
         assert!(pulse.beat(at(woken)));
-        assert!(pulse.has_paused(&old, at(woken)) && old.is_cancelled());
-        let new = pulse.watch();
-        assert!(!pulse.has_paused(&new, at(woken)));
+        assert!(pulse.has_paused(old, at(woken)));
+        let new = pulse.pauses();
+        assert!(!pulse.has_paused(new, at(woken)));
         assert!(!pulse.beat(at(woken + ZOMBIE_GAP_MS)), "slow, but alive");
-        assert!(!new.is_cancelled());
+        assert!(!pulse.has_paused(new, at(woken + ZOMBIE_GAP_MS)), "and nobody is sent away");
     }
 }

@@ -24,6 +24,7 @@ use crate::fair_time::BrokerClock;
 use crate::games::Games;
 use crate::http::{AdminState, admin_router, router};
 use crate::limits::{FLUSH_WAIT_MS, FORGET_INTERVAL_MS};
+use crate::signals::Signal;
 use crate::token::{Signer, WeakSecret};
 
 /// Writes out all metrics as Prometheus reads them.
@@ -104,7 +105,7 @@ pub async fn serve(setup: EdgeSetup, shutdown: CancellationToken) -> Result<(), 
     let mut public = tokio::spawn(serve_public(listener, Arc::clone(&edge), public_stop.clone()));
     let forget = tokio::spawn(forget_quiet(Arc::clone(&edge)));
     let beating = Arc::clone(&edge);
-    let pulse = tokio::spawn(async move { beating.pulse.run().await });
+    let pulse = tokio::spawn(async move { beating.pulse.run(|| beating.switchboard.raise(Signal::Pause)).await });
     edge.started.store(true, Ordering::Release);
 
     let ended = tokio::select! {
@@ -152,6 +153,7 @@ async fn forget_quiet(edge: Arc<Edge>) {
 async fn drain(edge: &Edge, public_stop: &CancellationToken) {
     let deadline = Instant::now() + edge.config.drain_deadline;
     edge.draining.cancel();
+    edge.switchboard.raise(Signal::Drain);
     tracing::info!(sockets = edge.open(), "draining");
     edge.sockets.close();
     if timeout_at(deadline, edge.sockets.wait()).await.is_err() {

@@ -1,5 +1,6 @@
 //! Drives one socket: its machine decides, this carries out. The clocks and dice are here.
 
+mod event;
 mod work;
 
 use std::net::IpAddr;
@@ -8,14 +9,14 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
+use futures::SinkExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{SinkExt, StreamExt, future::BoxFuture};
 use quiz_schemas::GameId;
 use rand::Rng;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::wall_us;
 use crate::connection::{Action, Connection, Input, Mark, NotAttached, Now};
@@ -25,8 +26,10 @@ use crate::games::{Delivery, QuestionClock, SocketId};
 use crate::inflow::Inflow;
 use crate::limits::{CLOSE_WAIT_MS, DELIVERY_BATCH_MAX, SEND_WAIT_MS, STALE_FRAMES_MAX, STALE_WAIT_MS};
 use crate::protocol::{Close, ErrorCode, ServerMessage};
+use crate::signals::{Signal, Signals};
 use crate::tallies::GameTallies;
 use crate::telemetry;
+use event::{Alarm, Event};
 use work::Report;
 
 /// One open socket.
@@ -37,18 +40,20 @@ pub(crate) struct Socket {
     id: SocketId,
     address: IpAddr,
     opened: Instant,
-    /// Cancelled by the game when the mailbox overflows, and by the edge when it stops.
-    evict: CancellationToken,
+    /// Raised by the game when the mailbox overflows, and by the edge when it stops or has stood still.
+    signals: Arc<Signals>,
     /// What has come since the last frame.
     inflow: Arc<Inflow>,
-    /// Cancelled when the edge has stood still.
-    paused: CancellationToken,
+    /// How often the edge had stood still when the socket was opened.
+    pauses: u64,
     mailbox: Option<mpsc::Receiver<Arc<Delivery>>>,
     game: Option<GameId>,
     books: Option<Arc<GameTallies>>,
     clock: Option<(QuestionClock, Instant)>,
     work: FuturesUnordered<BoxFuture<'static, Report>>,
     actions: Vec<Action>,
+    alarm: Alarm,
+    frames_first: bool,
     drain_at: Option<Instant>,
     ending: Option<Ending>,
 }
@@ -62,28 +67,24 @@ enum Ending {
     Lost,
 }
 
-enum Event {
-    Woken,
-    Evicted,
-    Flooded,
-    DrainDue,
-    Report(Report),
-    Delivery(Option<Arc<Delivery>>),
-    Frame(Option<Result<Message, axum::Error>>),
-    Tick,
-}
-
 /// Serves a socket until it is closed. The place is kept for as long.
 pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, inflow: Arc<Inflow>, place: Place) {
     inflow.begin();
     let opened = Instant::now();
     let machine = Connection::new(Now { wall_us: wall_us(), mono_ms: 0, elapsed_us: None });
+    let id = edge.next_socket();
+    let pauses = edge.pulse.pauses();
+    let signals = edge.switchboard.open(id);
+    if edge.draining.is_cancelled() {
+        // It may have been told to those that were open before this one was.
+        signals.raise(Signal::Drain);
+    }
     let socket = Socket {
-        id: edge.next_socket(),
-        evict: edge.draining.child_token(),
+        id,
+        signals,
         inflow,
-        paused: edge.pulse.watch(),
-        edge,
+        pauses,
+        edge: Arc::clone(&edge),
         socket,
         machine,
         address,
@@ -94,10 +95,13 @@ pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, i
         clock: None,
         work: FuturesUnordered::new(),
         actions: Vec::new(),
+        alarm: Alarm::new(opened),
+        frames_first: false,
         drain_at: None,
         ending: None,
     };
     socket.run().await;
+    edge.switchboard.close(id);
     drop(place);
 }
 
@@ -108,7 +112,7 @@ impl Socket {
                 break ending;
             }
             let event = self.next().await;
-            if self.edge.pulse.has_paused(&self.paused, Instant::now()) {
+            if self.edge.pulse.has_paused(self.pauses, Instant::now()) {
                 self.wake(event).await;
             } else {
                 self.on_event(event).await;
@@ -117,27 +121,10 @@ impl Socket {
         self.finish(ending).await;
     }
 
-    async fn next(&mut self) -> Event {
-        let tick_at = self.opened + Duration::from_millis(self.machine.next_tick_ms());
-        let drain_at = self.drain_at;
-        tokio::select! {
-            () = self.paused.cancelled() => Event::Woken,
-            () = self.evict.cancelled(), if drain_at.is_none() => Event::Evicted,
-            () = self.inflow.flooded() => Event::Flooded,
-            () = sleep_until(drain_at.unwrap_or(tick_at)), if drain_at.is_some() && !self.machine.is_waiting() => {
-                Event::DrainDue
-            }
-            Some(report) = self.work.next(), if !self.work.is_empty() => Event::Report(report),
-            delivery = receive(&mut self.mailbox), if self.mailbox.is_some() => Event::Delivery(delivery),
-            frame = self.socket.recv() => Event::Frame(frame),
-            () = sleep_until(tick_at) => Event::Tick,
-        }
-    }
-
     async fn on_event(&mut self, event: Event) {
         match event {
             Event::Woken => {}
-            Event::Evicted if self.edge.draining.is_cancelled() => self.drain(),
+            Event::Evicted if self.signals.has(Signal::Drain) => self.drain(),
             Event::Evicted => self.input(Input::Evict(Close::TooSlow)),
             Event::Flooded => self.input(Input::Evict(Close::RateExceeded)),
             Event::DrainDue => self.input(Input::Evict(Close::Draining)),
@@ -333,13 +320,6 @@ impl Socket {
             }
         };
         let _ = timeout(Duration::from_millis(CLOSE_WAIT_MS), goodbye).await;
-    }
-}
-
-async fn receive(mailbox: &mut Option<mpsc::Receiver<Arc<Delivery>>>) -> Option<Arc<Delivery>> {
-    match mailbox {
-        Some(mailbox) => mailbox.recv().await,
-        None => None,
     }
 }
 

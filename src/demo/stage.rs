@@ -8,6 +8,7 @@ use std::sync::Arc;
 use quiz_schemas::Codec;
 use quiz_store::mongo::{MongoOptions, MongoStore};
 use quiz_store::{Store, StoreConfig};
+use quiz_stream::producer::BUSY_LINGER_MS;
 use quiz_stream::topics::{self, ApplyOptions};
 use quiz_stream::{EmbeddedCluster, KafkaConfig, SchemaSource};
 use tokio::task::JoinSet;
@@ -141,7 +142,6 @@ async fn embedded(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
         schemas: schemas.clone(),
         store: store.clone(),
         instance,
-        linger_ms: 1,
     };
     let workers = [(Role::Sessions, 1), (Role::Scoring, args.scoring), (Role::Board, args.boards), (Role::Ledger, 1)];
     for (role, count) in workers {
@@ -166,6 +166,7 @@ async fn embedded(args: &DemoArgs) -> Result<(Pipeline, Guard), Failure> {
             allow_missing_origin: true,
             trusted_proxies: Vec::new(),
             connections_max: 20_000,
+            linger_ms: BUSY_LINGER_MS,
             bots_welcome: true,
             conformance: false,
         };

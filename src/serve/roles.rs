@@ -42,8 +42,6 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The process's name; unique among those that run.
     pub instance: String,
-    /// How long the producer waits to fill a batch, ms.
-    pub linger_ms: u32,
 }
 
 /// What an edge needs besides.
@@ -64,6 +62,8 @@ pub struct EdgeParts {
     pub trusted_proxies: Vec<IpAddr>,
     /// The most sockets at once.
     pub connections_max: usize,
+    /// How long an answer may wait for company while there are many, ms.
+    pub linger_ms: u32,
     /// Lifts the limits on joins and games from one address: for demos and load tests on one machine.
     pub bots_welcome: bool,
     /// Echoes on sockets without a subprotocol, for conformance suites.
@@ -85,11 +85,11 @@ pub async fn registry(listener: TcpListener, kafka: KafkaConfig, shutdown: Cance
 /// # Errors
 /// When its client cannot be made.
 pub fn worker_producer(parts: &Parts) -> Result<Producer, Failure> {
-    producer(parts, quiz_stream::producer::DELIVERY_TIMEOUT_MS)
+    // What a batch of records comes to is appended together: a linger lets it go as one.
+    producer(parts, ProducerOptions::default())
 }
 
-fn producer(parts: &Parts, delivery_timeout_ms: u32) -> Result<Producer, Failure> {
-    let options = ProducerOptions { linger_ms: parts.linger_ms, delivery_timeout_ms, ..ProducerOptions::default() };
+fn producer(parts: &Parts, options: ProducerOptions) -> Result<Producer, Failure> {
     Producer::new(&parts.kafka, parts.codec.clone(), options)
         .map_err(|err| Failure::new(Exit::Failed, format!("no producer: {err}")))
 }
@@ -138,7 +138,13 @@ pub async fn edge(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let failed = |err: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("the edge: {err}"));
-    let producer = producer(&parts, EDGE_DELIVERY_TIMEOUT_MS)?;
+    let options = ProducerOptions {
+        linger_ms: 0,
+        busy_linger_ms: edge.linger_ms,
+        delivery_timeout_ms: EDGE_DELIVERY_TIMEOUT_MS,
+        ..ProducerOptions::default()
+    };
+    let producer = producer(&parts, options)?;
     // Its first append must not wait for what a new client has to learn: players would be told to retry.
     producer.ready(START_WAIT).await.map_err(|err| {
         unavailable("Kafka", "kafka.bootstrap_servers says where it is; `quizstream topics apply` makes the topics")(

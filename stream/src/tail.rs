@@ -7,7 +7,7 @@
 mod reader;
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, Thread};
 
 use quiz_schemas::{Codec, DecodeError, Topic};
 use tokio::sync::{mpsc, oneshot};
@@ -69,6 +69,7 @@ pub enum TailError {
 #[derive(Clone)]
 pub struct TailHandle {
     commands: mpsc::Sender<Command>,
+    thread: Thread,
 }
 
 enum Command {
@@ -94,8 +95,8 @@ impl Tail {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let mut reader = reader::Reader::new(config, codec, schemas, topic, asked, events)?;
         let thread = thread::Builder::new().name("kafka-tail".into()).spawn(move || reader.run());
-        thread.map_err(|err| TailError::Client(err.to_string()))?;
-        Ok((TailHandle { commands }, receiver))
+        let thread = thread.map_err(|err| TailError::Client(err.to_string()))?.thread().clone();
+        Ok((TailHandle { commands, thread }, receiver))
     }
 }
 
@@ -109,7 +110,7 @@ impl TailHandle {
     pub async fn read_from(&self, partition: i32, from: Option<i64>) -> Result<i64, TailError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::ReadFrom { partition, from, reply };
-        self.commands.send(command).await.map_err(|_| TailError::Ended)?;
+        self.tell(command).await?;
         answer.await.map_err(|_| TailError::Ended)?
     }
 
@@ -118,6 +119,12 @@ impl TailHandle {
     /// # Errors
     /// When the tail has ended.
     pub async fn release(&self, partition: i32) -> Result<(), TailError> {
-        self.commands.send(Command::Release { partition }).await.map_err(|_| TailError::Ended)
+        self.tell(Command::Release { partition }).await
+    }
+
+    async fn tell(&self, command: Command) -> Result<(), TailError> {
+        self.commands.send(command).await.map_err(|_| TailError::Ended)?;
+        self.thread.unpark();
+        Ok(())
     }
 }

@@ -3,12 +3,12 @@ use std::sync::Arc;
 use axum::extract::ws::Utf8Bytes;
 use quiz_schemas::QuestionNo;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Mark, Role};
 use crate::deliveries::ResultWrites;
 use crate::fair_time::Greeted;
 use crate::limits::MAILBOX_MAX;
+use crate::signals::Signals;
 
 /// Names a socket of this process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -48,7 +48,7 @@ pub struct Attach {
     /// Where the game talks to it.
     pub mailbox: mpsc::Sender<Arc<Delivery>>,
     /// Cancelled when the mailbox overflows: the socket is too slow.
-    pub evict: CancellationToken,
+    pub evict: Arc<Signals>,
 }
 
 /// A new bounded mailbox.

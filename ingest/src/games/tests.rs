@@ -16,7 +16,6 @@ use quiz_schemas::quiz::{AnswerKey, Picks, QuestionKind};
 use quiz_schemas::{GameId, Pin, PlayerId, QuestionNo};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::channel::Channel;
 use super::encode::EdgeTime;
@@ -25,6 +24,7 @@ use super::recovery::Told;
 use crate::connection::{Mark, NotAttached, Role};
 use crate::limits::{CATCH_UP_MS, FRESH_US_MAX, LOBBY_INTERVAL_MS, MAILBOX_MAX};
 use crate::protocol::ServerMessage;
+use crate::signals::{Signal, Signals};
 
 const WALL_US: i64 = 1_790_000_000_000_000;
 
@@ -38,7 +38,7 @@ fn player(n: u64) -> PlayerId {
 
 struct Ear {
     mailbox: mpsc::Receiver<Arc<Delivery>>,
-    evict: CancellationToken,
+    evict: Arc<Signals>,
 }
 
 impl Ear {
@@ -88,7 +88,7 @@ impl Stage {
 
     fn attach(&mut self, role: Role) -> Ear {
         let (sender, receiver) = mailbox();
-        let evict = CancellationToken::new();
+        let evict = Arc::<Signals>::default();
         self.sockets += 1;
         let attach =
             Attach { socket: SocketId(self.sockets), role, cursor: None, mailbox: sender, evict: evict.clone() };
@@ -283,8 +283,8 @@ fn a_slow_socket_is_evicted_and_the_others_go_on() {
         stage.say_as(None, AnswersCounted { question: 0, answered: count });
         quick.deliveries();
     }
-    assert!(slow.evict.is_cancelled());
-    assert!(!quick.evict.is_cancelled());
+    assert!(slow.evict.has(Signal::Evict));
+    assert!(!quick.evict.has(Signal::Evict));
     stage.show(0);
     assert_eq!(quick.heard(), ["question"]);
 }

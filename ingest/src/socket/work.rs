@@ -85,7 +85,7 @@ impl Socket {
         self.mailbox = Some(receiver);
         self.books = Some(self.edge.games.tallies(game));
         let before = self.game.replace(game).filter(|before| *before != game);
-        let attach = Attach { socket: self.id, role, cursor, mailbox: sender, evict: self.evict.clone() };
+        let attach = Attach { socket: self.id, role, cursor, mailbox: sender, evict: Arc::clone(&self.signals) };
         let (games, socket) = (self.edge.games.clone(), self.id);
         let work = async move {
             if let Some(before) = before {

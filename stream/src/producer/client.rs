@@ -16,12 +16,14 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::ack::{Ack, AppendError, Appended, Outcome};
+use super::held::{Hold, Waiting};
 use super::telemetry;
 use super::{DELIVERY_TIMEOUT_MS, DELIVERY_TIMEOUT_MS_MIN, LINGER_MS_MAX, ProducerError, ProducerOptions};
 use crate::config::KafkaConfig;
 
-/// How long the polling thread sleeps at most before it looks whether it must stop.
-const POLL: Duration = Duration::from_millis(50);
+/// How long the polling thread serves deliveries before it looks whether it must stop. rdkafka's `poll` spins
+/// through its last millisecond, so it is called seldom.
+const POLL: Duration = Duration::from_millis(500);
 /// The shortest time between two clients: a cluster that breaks each new one is not hammered.
 const REPLACE_EVERY: Duration = Duration::from_secs(1);
 /// How often librdkafka looks for overdue records, ms.
@@ -72,7 +74,7 @@ impl ClientContext for Callbacks {
 }
 
 impl ProducerContext<NoCustomPartitioner> for Callbacks {
-    type DeliveryOpaque = Box<oneshot::Sender<Outcome>>;
+    type DeliveryOpaque = Box<Waiter>;
 
     fn delivery(&self, delivered: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
         self.in_flight.fetch_sub(1, Ordering::Release);
@@ -97,6 +99,9 @@ impl ProducerContext<NoCustomPartitioner> for Callbacks {
 
 type Client = BaseProducer<Callbacks>;
 
+/// Who waits for what becomes of a record.
+type Waiter = oneshot::Sender<Outcome>;
+
 /// What the clones of a producer share.
 pub(super) struct Shared {
     config: ClientConfig,
@@ -105,6 +110,7 @@ pub(super) struct Shared {
     in_flight: Arc<AtomicUsize>,
     replaced: AtomicUsize,
     stopping: Arc<AtomicBool>,
+    hold: Option<Arc<Hold>>,
 }
 
 fn check(option: &'static str, value: u64, min: u64, max: u64) -> Result<(), ProducerError> {
@@ -113,6 +119,7 @@ fn check(option: &'static str, value: u64, min: u64, max: u64) -> Result<(), Pro
 
 fn client_config(config: &KafkaConfig, options: &ProducerOptions) -> Result<ClientConfig, ProducerError> {
     check("linger_ms", options.linger_ms.into(), 0, LINGER_MS_MAX.into())?;
+    check("busy_linger_ms", options.busy_linger_ms.into(), 0, LINGER_MS_MAX.into())?;
     let timeout_ms = options.delivery_timeout_ms;
     check("delivery_timeout_ms", timeout_ms.into(), DELIVERY_TIMEOUT_MS_MIN.into(), DELIVERY_TIMEOUT_MS.into())?;
     check("queue_records_max", options.queue_records_max as u64, 1, 10_000_000)?;
@@ -142,6 +149,8 @@ impl Shared {
     pub(super) fn start(config: &KafkaConfig, options: &ProducerOptions) -> Result<Arc<Self>, ProducerError> {
         let embedded = config.embedded;
         let config = client_config(config, options)?;
+        let longest = Duration::from_millis(options.busy_linger_ms.into());
+        let hold = (!longest.is_zero()).then(|| Arc::new(Hold::new(longest)));
         let in_flight = Arc::new(AtomicUsize::new(0));
         let client = new_client(&config, embedded, &in_flight)?;
         let stopping = Arc::new(AtomicBool::new(false));
@@ -152,33 +161,83 @@ impl Shared {
             in_flight,
             replaced: AtomicUsize::new(0),
             stopping,
+            hold: hold.clone(),
         });
         let (weak, stopping) = (Arc::downgrade(&shared), Arc::clone(&shared.stopping));
+        if let Some(hold) = hold {
+            let shared = Weak::clone(&weak);
+            thread::Builder::new().name("kafka-held".into()).spawn(move || serve_held(&hold, &shared))?;
+        }
         thread::Builder::new().name("kafka-producer".into()).spawn(move || serve(client, &weak, &stopping))?;
         Ok(shared)
     }
 
-    pub(super) fn queue(&self, outgoing: Outgoing<'_>) -> Ack {
+    /// Queues a record at once, or behind others that wait for company.
+    pub(super) fn queue(&self, topic: &'static str, key: &[u8], value: &[u8]) -> Ack {
+        let outgoing = Outgoing { topic, key: Some(key), value: Some(value), headers: None };
+        let Some(hold) = &self.hold else { return self.queue_now(outgoing) };
+        let mut waiting = hold.lock();
+        if !waiting.holds(Instant::now(), hold.longest()) {
+            // Under the lock still, so that it does not overtake what the thread of the held releases.
+            return self.queue_now(outgoing);
+        }
         let (sender, receiver) = oneshot::channel();
-        let mut record = BaseRecord::with_opaque_to(outgoing.topic, Box::new(sender));
+        self.in_flight.fetch_add(1, Ordering::Acquire);
+        let full = waiting.push(topic, key, value, sender);
+        if full {
+            self.release(&mut waiting);
+        } else if waiting.len() == 1 {
+            hold.first_came();
+        }
+        Ack::waiting(receiver)
+    }
+
+    /// Queues a record at once.
+    pub(super) fn queue_now(&self, outgoing: Outgoing<'_>) -> Ack {
+        let (sender, receiver) = oneshot::channel();
+        // Counted before it is queued: its delivery may be reported before `send` returns.
+        self.in_flight.fetch_add(1, Ordering::Acquire);
+        match self.send(outgoing, Box::new(sender)) {
+            Ok(()) => Ack::waiting(receiver),
+            Err((err, _)) => Ack::refused(err),
+        }
+    }
+
+    /// Hands a record that is counted as in flight to librdkafka.
+    fn send(&self, outgoing: Outgoing<'_>, waiting: Box<Waiter>) -> Result<(), (AppendError, Box<Waiter>)> {
+        let mut record = BaseRecord::with_opaque_to(outgoing.topic, waiting);
         record.key = outgoing.key;
         record.payload = outgoing.value;
         record.headers = outgoing.headers;
-        // Counted before it is queued: its delivery may be reported before `send` returns.
-        self.in_flight.fetch_add(1, Ordering::Acquire);
         let client = self.client.read().expect("no thread panics while it holds the lock");
-        match client.send(record) {
-            Ok(()) => Ack::waiting(receiver),
-            Err((err, _)) => {
-                self.in_flight.fetch_sub(1, Ordering::Release);
-                let err = AppendError::from_kafka(&err);
-                telemetry::append_failed(err.reason());
-                if let AppendError::Fatal(_) = &err {
-                    client.context().broken.store(true, Ordering::Release);
-                }
-                Ack::refused(err)
+        client.send(record).map_err(|(err, record)| {
+            self.in_flight.fetch_sub(1, Ordering::Release);
+            let err = AppendError::from_kafka(&err);
+            telemetry::append_failed(err.reason());
+            if let AppendError::Fatal(_) = &err {
+                client.context().broken.store(true, Ordering::Release);
             }
-        }
+            (err, record.delivery_opaque)
+        })
+    }
+
+    /// Queues what waited. Nothing behind a record that cannot be queued is queued: the log never skips one.
+    fn release(&self, waiting: &mut Waiting) {
+        let mut refused = false;
+        waiting.take(|held, key, value| {
+            let outgoing = Outgoing { topic: held.topic, key: Some(key), value: Some(value), headers: None };
+            let outcome = if refused {
+                self.in_flight.fetch_sub(1, Ordering::Release);
+                Err((AppendError::QueueFull, held.waiting))
+            } else {
+                self.send(outgoing, held.waiting)
+            };
+            if let Err((err, waiting)) = outcome {
+                refused = true;
+                // Nobody waits when the `Ack` was dropped.
+                let _ = waiting.send(Err(err));
+            }
+        });
     }
 
     pub(super) async fn check(&self, timeout: Duration) -> Result<(), ProducerError> {
@@ -237,12 +296,25 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Release);
+        if let Some(hold) = &self.hold {
+            hold.stop();
+        }
     }
 }
 
 fn new_client(config: &ClientConfig, embedded: bool, in_flight: &Arc<AtomicUsize>) -> Result<Arc<Client>, KafkaError> {
     let callbacks = Callbacks { in_flight: Arc::clone(in_flight), broken: AtomicBool::new(false), embedded };
     Ok(Arc::new(Client::from_config_and_context(config, callbacks)?))
+}
+
+/// Queues what has waited long enough, until the producer is dropped.
+fn serve_held(hold: &Hold, shared: &Weak<Shared>) {
+    while let Some(mut waiting) = hold.next_due() {
+        let Some(shared) = shared.upgrade() else { return };
+        shared.release(&mut waiting);
+        // Before the last owner goes, whose drop takes the lock.
+        drop(waiting);
+    }
 }
 
 /// Serves deliveries until the producer is dropped, and replaces a client that failed for good.

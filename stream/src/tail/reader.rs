@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use quiz_schemas::{AnyEvent, Codec, DecodeError, SchemaId, Topic};
@@ -21,8 +22,8 @@ use crate::plain_consumer::{PlainConsumer, plain_consumer};
 use crate::processor::Record;
 use crate::registry::{ResolveError, SchemaSource};
 
-/// How long a poll lasts at most: what a command waits when nothing is read.
-const POLL: Duration = Duration::from_millis(5);
+/// How long the thread sleeps at most: what it takes to notice that nobody listens any more.
+const SLEEP: Duration = Duration::from_millis(50);
 /// How long the broker may take to say where a partition begins and ends.
 const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before the registry is asked again.
@@ -68,6 +69,10 @@ impl Reader {
     }
 
     pub(super) fn run(&mut self) {
+        // The client's own poll with a timeout spins through its last millisecond.
+        let waker = thread::current();
+        let consumer = Arc::get_mut(&mut self.consumer).expect("nothing that shares it has been started");
+        consumer.set_nonempty_callback(move || waker.unpark());
         while self.turn().is_ok() {}
     }
 
@@ -86,13 +91,16 @@ impl Reader {
             return Err(Ended);
         }
         let consumer = Arc::clone(&self.consumer);
-        match consumer.poll(POLL) {
+        match consumer.poll(Duration::ZERO) {
             Some(Ok(message)) => self.take(&message),
             Some(Err(err)) => {
                 warn!(%err, topic = %self.topic, "kafka tail");
                 Ok(())
             }
-            None => Ok(()),
+            None => {
+                thread::park_timeout(SLEEP);
+                Ok(())
+            }
         }
     }
 

@@ -2,17 +2,17 @@ use std::sync::Arc;
 
 use quiz_schemas::PlayerId;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::Channel;
 use crate::connection::Role;
 use crate::games::mailbox::{Delivery, SocketId};
+use crate::signals::{Signal, Signals};
 use crate::telemetry;
 
 pub(super) struct Socket {
     pub(super) role: Role,
     pub(super) mailbox: mpsc::Sender<Arc<Delivery>>,
-    pub(super) evict: CancellationToken,
+    pub(super) evict: Arc<Signals>,
 }
 
 /// Who is told something.
@@ -93,7 +93,7 @@ fn offer(socket: &Socket, delivery: &Arc<Delivery>) -> bool {
         Ok(()) => true,
         Err(mpsc::error::TrySendError::Full(_)) => {
             telemetry::mailbox_overflowed();
-            socket.evict.cancel();
+            socket.evict.raise(Signal::Evict);
             false
         }
         Err(mpsc::error::TrySendError::Closed(_)) => false,

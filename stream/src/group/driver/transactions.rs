@@ -23,7 +23,7 @@ use crate::group::metrics;
 use crate::processor::Processor;
 
 /// How often it is looked whether a transaction's records are in the log.
-const DELIVERY_STEP: Duration = Duration::from_millis(1);
+const DELIVERY_STEP: Duration = Duration::from_micros(200);
 
 /// One transaction.
 pub(super) struct Request {
@@ -217,7 +217,9 @@ fn attempt(producer: &Client, codec: &Codec, request: &Request) -> KafkaResult<(
 fn delivered(producer: &Client) -> KafkaResult<()> {
     let started = Instant::now();
     while producer.in_flight_count() > 0 && started.elapsed() < TRANSACTION_CALL {
-        producer.poll(DELIVERY_STEP);
+        // The client's own poll with a timeout spins through its last millisecond.
+        producer.poll(Duration::ZERO);
+        thread::sleep(DELIVERY_STEP);
     }
     producer.flush(Duration::ZERO)
 }
@@ -235,7 +237,8 @@ fn send(producer: &Client, codec: &Codec, event: &AnyEvent) -> KafkaResult<()> {
                 if !full || started.elapsed() > TRANSACTION_CALL {
                     return Err(err);
                 }
-                producer.poll(Duration::from_millis(1));
+                producer.poll(Duration::ZERO);
+                thread::sleep(DELIVERY_STEP);
             }
         }
     }
