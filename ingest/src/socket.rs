@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::SinkExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use quiz_schemas::GameId;
+use quiz_schemas::{GameId, QuestionNo};
 use rand::Rng;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -49,6 +49,8 @@ pub(crate) struct Socket {
     mailbox: Option<mpsc::Receiver<Arc<Delivery>>>,
     game: Option<GameId>,
     books: Option<Arc<GameTallies>>,
+    /// Answers of which it is known what became of them, to be struck out when that is counted.
+    known: Vec<(Arc<GameTallies>, QuestionNo)>,
     clock: Option<(QuestionClock, Instant)>,
     work: FuturesUnordered<BoxFuture<'static, Report>>,
     actions: Vec<Action>,
@@ -92,6 +94,7 @@ pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, i
         mailbox: None,
         game: None,
         books: None,
+        known: Vec::new(),
         clock: None,
         work: FuturesUnordered::new(),
         actions: Vec::new(),
@@ -258,6 +261,7 @@ impl Socket {
             }
         }
         self.actions = actions;
+        self.strike_out();
     }
 
     /// Who tries tokens that are not theirs leaves a line: one for each refusal.

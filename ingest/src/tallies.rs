@@ -23,6 +23,8 @@ struct Counts {
     repeated: i64,
     refused: i64,
     unavailable: i64,
+    /// Appends of which nobody knows yet what became of them.
+    under_way: i64,
     /// Of the last telling.
     version: i32,
     /// Whether there is something that was not told.
@@ -81,6 +83,25 @@ impl GameTallies {
             Tally::Unavailable => counts.unavailable += 1,
         }
         counts.changed = true;
+        if books.closed.is_some_and(|closed| question <= closed) {
+            self.late.notify_one();
+        }
+    }
+
+    /// An answer is on its way to the log. Told before it is known what becomes of it, it counts as
+    /// unavailable: it may be in the log.
+    pub fn appending(&self, question: QuestionNo) {
+        self.books().questions.entry(question).or_default().under_way += 1;
+    }
+
+    /// It is known, and counted, what became of an answer that was on its way.
+    pub fn appended(&self, question: QuestionNo) {
+        let mut books = self.books();
+        // The books of old questions may have been put away meanwhile.
+        if let Some(counts) = books.questions.get_mut(&question) {
+            counts.under_way -= 1;
+            counts.changed = true;
+        }
         if books.closed.is_some_and(|closed| question <= closed) {
             self.late.notify_one();
         }
@@ -160,14 +181,15 @@ impl GameTallies {
 fn told(question: QuestionNo, counts: &Counts) -> Vec<EdgeTallied> {
     let parts = counts.acked.len().div_ceil(TALLY_SUBMISSIONS_MAX).max(1);
     let acked = count_of(counts.acked.len());
+    let unavailable = counts.unavailable + counts.under_way;
     let whole = EdgeTallied {
         question,
         version: counts.version,
-        received: acked + counts.repeated + counts.refused + counts.unavailable,
+        received: acked + counts.repeated + counts.refused + unavailable,
         acked,
         repeated: counts.repeated,
         refused: counts.refused,
-        unavailable: counts.unavailable,
+        unavailable,
         last: counts.last,
         part: 0,
         parts: i32::try_from(parts).unwrap_or(i32::MAX),

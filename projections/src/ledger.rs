@@ -91,6 +91,9 @@ pub enum Doc {
     Audit(LaneQuestion, LaneAudit),
 }
 
+/// How long the broker may gather records, ms.
+const GATHER_MS: u32 = 200;
+
 /// The rules of group `quiz.ledger`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LedgerProjection;
@@ -108,6 +111,11 @@ impl Processor for LedgerProjection {
             restores_from: None,
             delivery: Delivery::AtLeastOnce,
         }
+    }
+
+    /// Nobody waits for books.
+    fn gather_ms(&self) -> u32 {
+        GATHER_MS
     }
 
     fn start(&self, _partition: i32) -> Partition {

@@ -24,9 +24,13 @@ const PARTITION_FETCH_BYTES_MAX: usize = 2_000_000;
 const FETCH_QUEUE_KBYTES_MAX: usize = 16_384;
 /// Fetched records that wait in the client, for each partition.
 const FETCH_QUEUE_RECORDS: usize = 10_000;
-/// How long a broker may hold a fetch that has nothing to answer, ms. It bounds how late a record
-/// that arrives just behind the fetch's check is seen on brokers that do not wake fetches.
-const FETCH_WAIT_MS: u32 = 10;
+/// How long a broker may hold a fetch that has nothing to answer, ms. A consumer that is given another
+/// partition asks for it when that is over.
+const FETCH_WAIT_MS: u32 = 50;
+/// The same for the embedded cluster, which does not wake fetches: how late a record may be seen.
+const EMBEDDED_FETCH_WAIT_MS: u32 = 10;
+/// What is enough for a broker that gathers records to answer at once, bytes.
+const FETCH_GATHER_BYTES: u32 = 64 * 1024;
 
 const _: () = assert!(FETCH_BYTES_MAX + 512 <= RESPONSE_BYTES_MAX);
 const _: () = assert!(PARTITION_FETCH_BYTES_MAX <= FETCH_BYTES_MAX);
@@ -85,13 +89,26 @@ impl KafkaConfig {
             .set("check.crcs", "true")
             .set("enable.partition.eof", "false")
             .set("fetch.min.bytes", "1")
-            .set("fetch.wait.max.ms", FETCH_WAIT_MS.to_string())
+            .set("fetch.wait.max.ms", if self.embedded { EMBEDDED_FETCH_WAIT_MS } else { FETCH_WAIT_MS }.to_string())
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.error.backoff.ms", "50")
             .set("fetch.max.bytes", FETCH_BYTES_MAX.to_string())
             .set("fetch.message.max.bytes", PARTITION_FETCH_BYTES_MAX.to_string())
             .set("queued.min.messages", FETCH_QUEUE_RECORDS.to_string())
             .set("queued.max.messages.kbytes", FETCH_QUEUE_KBYTES_MAX.to_string());
+        config
+    }
+
+    /// As [`KafkaConfig::consumer`], for one whose broker may gather records for `gather_ms` before it
+    /// answers; 0: it answers as soon as there is one.
+    #[must_use]
+    pub fn gathering_consumer(&self, gather_ms: u32) -> ClientConfig {
+        let mut config = self.consumer();
+        if gather_ms > 0 && !self.embedded {
+            config
+                .set("fetch.min.bytes", FETCH_GATHER_BYTES.to_string())
+                .set("fetch.wait.max.ms", gather_ms.to_string());
+        }
         config
     }
 }

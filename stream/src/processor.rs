@@ -138,6 +138,12 @@ pub trait Processor: Send + Sync + 'static {
         0
     }
 
+    /// How long the broker may gather records for the group before it answers a fetch, ms; 0: it answers as
+    /// soon as there is one. A fetch costs the broker and the member much the same whatever it brings.
+    fn gather_ms(&self) -> u32 {
+        0
+    }
+
     /// When `tick` wants to be called at the latest, µs since 1970.
     fn next_tick_us(&self, state: &Self::State) -> Option<i64> {
         let _ = state;

@@ -32,7 +32,10 @@ pub const GROUP: &str = "quiz.scoring";
 
 /// How long an answer may wait for others to be scored and stored in one batch with it, µs. When the last
 /// answer of a question is in, the question closes that much later.
-pub const ANSWER_PATIENCE_US: i64 = 20_000;
+pub const ANSWER_PATIENCE_US: i64 = 60_000;
+
+/// How long the broker may gather answers, ms; a marker waits as long.
+const GATHER_MS: u32 = 10;
 
 /// What the store holds of a lane.
 #[derive(Clone, PartialEq, Debug)]
@@ -90,6 +93,10 @@ impl Processor for ScoringWorker {
         }
         state.evict();
         step.output
+    }
+
+    fn gather_ms(&self) -> u32 {
+        GATHER_MS
     }
 
     /// Players have their acknowledgement already; a marker is what a board waits for.

@@ -21,6 +21,7 @@ use crate::limits::{
     LOOKUP_WAIT_MS, RETRY_SPREAD_MS, SETTLE_SLACK_MS,
 };
 use crate::protocol::OwnOutcome;
+use crate::tallies::GameTallies;
 use crate::telemetry;
 use crate::token::Seat;
 
@@ -29,7 +30,7 @@ pub(super) enum Report {
     Resolved(Result<Option<PinTarget>, Unresolved>),
     Attached,
     NotAttached(NotAttached),
-    Appended { ticket: Ticket, result: Result<Position, Unavailable>, after: Duration },
+    Appended { ticket: Ticket, result: Result<Position, Unavailable>, after: Duration, books: Option<Arc<GameTallies>> },
     Outcome(Option<OwnOutcome>),
     LookedUp { question: QuestionNo, submission: SubmissionId, found: LookedUp },
 }
@@ -52,7 +53,12 @@ impl Socket {
                 Report::Resolved(found)
             }
             .boxed(),
-            Action::Append { ticket, event } => append(&edge, ticket, &event),
+            Action::Append { ticket, event } => {
+                if let (Ticket::Answer { question, .. }, Some(books)) = (&ticket, &self.books) {
+                    books.appending(*question);
+                }
+                append(&edge, ticket, &event, self.books.clone())
+            }
             Action::LoadOutcome { seat, question, players } => {
                 async move { Report::Outcome(edge.standings.outcome(&seat, question, players).await) }.boxed()
             }
@@ -107,9 +113,12 @@ impl Socket {
             }
             Report::Attached => {}
             Report::NotAttached(why) => self.input(Input::Game(&Mark::NotAttached(why))),
-            Report::Appended { ticket, result, after } => {
-                if matches!(ticket, Ticket::Answer { .. }) && result.is_ok() {
-                    telemetry::answer_acked(after);
+            Report::Appended { ticket, result, after, books } => {
+                if let Ticket::Answer { question, .. } = ticket {
+                    self.known.extend(books.map(|books| (books, question)));
+                    if result.is_ok() {
+                        telemetry::answer_acked(after);
+                    }
                 }
                 self.input(Input::Appended { ticket, result });
             }
@@ -134,6 +143,14 @@ impl Socket {
             if let Action::Tally { question, tally } = action {
                 self.tally(question, tally);
             }
+        }
+        self.strike_out();
+    }
+
+    /// Takes answers of which it is known and counted what became of them out of those under way.
+    pub(super) fn strike_out(&mut self) {
+        for (books, question) in self.known.drain(..) {
+            books.appended(question);
         }
     }
 
@@ -228,7 +245,12 @@ async fn look_up(edge: &Edge, seat: &Seat, question: QuestionNo, submission: Sub
     found
 }
 
-fn append(edge: &Edge, ticket: Ticket, event: &AnyEvent) -> BoxFuture<'static, Report> {
+fn append(
+    edge: &Edge,
+    ticket: Ticket,
+    event: &AnyEvent,
+    books: Option<Arc<GameTallies>>,
+) -> BoxFuture<'static, Report> {
     let started = Instant::now();
     if matches!(ticket, Ticket::Answer { .. }) {
         telemetry::answer_received();
@@ -251,7 +273,7 @@ fn append(edge: &Edge, ticket: Ticket, event: &AnyEvent) -> BoxFuture<'static, R
                 Err(Unavailable)
             }
         };
-        Report::Appended { ticket, result, after: started.elapsed() }
+        Report::Appended { ticket, result, after: started.elapsed(), books }
     }
     .boxed()
 }

@@ -41,6 +41,23 @@ impl Log {
     }
 }
 
+#[test]
+fn an_answer_under_way_when_its_question_is_told_may_be_in_the_log() {
+    let books = GameTallies::new(GameId::from_bits(3));
+    books.appending(0);
+    books.close(0);
+    let mut log = Log::default();
+    books.count(0, acked(1));
+    log.take(&books.news(&edge(), 0));
+    let told = log.0[&0][0].clone();
+    assert_eq!((told.received, told.acked, told.unavailable), (2, 1, 1));
+    books.count(0, acked(2));
+    books.appended(0);
+    log.take(&books.news(&edge(), 0));
+    let told = log.0[&0][0].clone();
+    assert_eq!((told.received, told.acked, told.unavailable), (2, 2, 0));
+}
+
 fn player() -> PlayerId {
     PlayerId::from_bits(5)
 }

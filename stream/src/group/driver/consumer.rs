@@ -105,10 +105,16 @@ pub(super) struct GroupConsumer {
 
 impl GroupConsumer {
     /// Makes the consumer; `waker` is woken when it has something.
-    pub(super) fn new(kafka: &KafkaConfig, spec: &GroupSpec, waker: Thread) -> Result<Self, GroupError> {
+    pub(super) fn new(
+        kafka: &KafkaConfig,
+        spec: &GroupSpec,
+        gather_ms: u32,
+        waker: Thread,
+    ) -> Result<Self, GroupError> {
         let incremental = !kafka.embedded;
         let callbacks = Callbacks { called: Mutex::new(VecDeque::new()), incremental, closing: AtomicBool::new(false) };
-        let created: KafkaResult<BaseConsumer<Callbacks>> = config(kafka, spec).create_with_context(callbacks);
+        let created: KafkaResult<BaseConsumer<Callbacks>> =
+            config(kafka, spec, gather_ms).create_with_context(callbacks);
         let mut inner = created.map_err(|source| GroupError::Kafka { group: spec.id, source })?;
         inner.set_nonempty_callback(move || waker.unpark());
         Ok(Self { inner: Arc::new(inner), group: spec.id, incremental })
@@ -207,8 +213,8 @@ pub(super) fn offset_list(offsets: &[(Topic, i32, i64)]) -> KafkaResult<TopicPar
 /// moves, for co-partitioned topics too, because a member gives back a number of all topics in one step.
 /// When a member is taken for dead is the broker's to say (`group.consumer.session.timeout.ms`). The
 /// embedded cluster has no assignor of its own, so its members use the older protocol.
-fn config(kafka: &KafkaConfig, spec: &GroupSpec) -> ClientConfig {
-    let mut config = kafka.consumer();
+fn config(kafka: &KafkaConfig, spec: &GroupSpec, gather_ms: u32) -> ClientConfig {
+    let mut config = kafka.gathering_consumer(gather_ms);
     config
         .set("group.id", spec.id)
         // Where reading begins is looked up before: the client must never jump by itself.

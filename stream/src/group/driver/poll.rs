@@ -57,14 +57,14 @@ pub(super) struct Starter<P: Processor> {
 impl<P: Processor> Starter<P> {
     /// Runs the member to its end.
     pub(super) fn run(self) -> Result<(), GroupError> {
-        let spec = self.processor.group();
+        let (spec, gather_ms) = (self.processor.group(), self.processor.gather_ms());
         let outbox = Outbox { sender: self.sender, thread: thread::current() };
         let transactional = spec.delivery == Delivery::Transactional;
         let transactor = transactional.then(|| Transactor::start(&self.setup, spec.id, outbox.clone())).transpose()?;
         let lag = LagWatch::start(&self.setup, &spec)?;
         let restores = transactional || spec.restores_from.is_some();
         let restorer = restores.then(|| Restorer::start(&self.setup, spec, outbox.clone())).transpose()?;
-        let consumer = GroupConsumer::new(&self.setup.kafka, &spec, thread::current())?;
+        let consumer = GroupConsumer::new(&self.setup.kafka, &spec, gather_ms, thread::current())?;
         let committer = Committer::start(spec.id, Arc::clone(&consumer.inner), outbox.clone())?;
         let opener = Opener::start(&self.setup, &spec, thread::current())?;
         consumer.join(&spec, || self.shutdown.is_cancelled())?;
@@ -73,6 +73,7 @@ impl<P: Processor> Starter<P> {
         let seed = clock.now().wall_us.cast_unsigned();
         let member = Member {
             spec,
+            gather_ms,
             machine: Machine::new(self.processor, Arc::clone(&self.setup.codec), seed),
             effects: Effects { store: self.store, setup: self.setup, runtime: self.runtime, outbox, group: spec.id },
             consumer,
@@ -117,6 +118,8 @@ struct Member<P: Processor> {
     /// Numbers that are to be read from elsewhere, until the client has done so.
     seeks: BTreeMap<i32, (TaskId, Vec<(Topic, i64)>)>,
     watched_at: Instant,
+    /// How long the broker may gather records, ms.
+    gather_ms: u32,
     lag: LagWatch,
     looked_at: Instant,
 }
@@ -436,7 +439,7 @@ impl<P: Processor> Member<P> {
         self.handle(Event::Lost(partitions));
         self.committer.retire();
         self.handle(Event::CommitFailed);
-        let consumer = GroupConsumer::new(&self.effects.setup.kafka, &self.spec, thread::current())?;
+        let consumer = GroupConsumer::new(&self.effects.setup.kafka, &self.spec, self.gather_ms, thread::current())?;
         let committer = Committer::start(group, Arc::clone(&consumer.inner), self.effects.outbox.clone())?;
         consumer.subscribe(&self.spec)?;
         let old_consumer = std::mem::replace(&mut self.consumer, consumer);
