@@ -54,7 +54,7 @@ fn summary(out: &mut String, found: &Findings) {
 fn floors(out: &mut String, floors: &Floors) {
     out.push_str("### The floor\n\n");
     if !floors.kafka.is_empty() {
-        out.push_str("Appending with the client library's own producer, as the product configures it (acks=all, idempotent, linger 1 ms), an open loop:\n\n");
+        out.push_str("Appending with the client library's own producer, the options of the product's (acks=all, idempotent) and a linger of 1 ms, an open loop:\n\n");
         out.push_str("| records/s | producers | keys | p50 | p99 | p99.9 | records a batch |\n| --- | --- | --- | --- | --- | --- | --- |\n");
         for floor in &floors.kafka {
             let ack = floor.ack_ms;
