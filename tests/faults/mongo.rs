@@ -1,4 +1,5 @@
-//! MongoDB changes its primary, loses unreplicated writes, says things twice, is slow, and is half gone.
+//! MongoDB changes its primary, loses unreplicated writes, says things twice, is slow, is half gone, and
+//! cannot be reached for long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,9 +10,10 @@ use mongodb::options::{ClientOptions, WriteConcern};
 use tokio::time::{Instant, sleep};
 
 use crate::course::Course;
-use crate::fleet::Cluster;
+use crate::fleet::{Cluster, Fleet};
 use crate::load::Plan;
-use crate::stack::{Down, Paused, stack, stack_ports};
+use crate::proxy::{Proxy, Toxics, Way};
+use crate::stack::{Down, Paused, mongo_address, server, stack, stack_ports};
 
 /// How long a set may take to have a primary again.
 const ELECTION_WAIT: Duration = Duration::from_secs(30);
@@ -281,6 +283,76 @@ async fn f24_a_primary_dies_with_unreplicated_writes() {
     let verdict = course.end(|_| format!("control_w1_lost={}", u32::from(lost))).await;
     assert!(lost, "the control: what only the dead primary had is gone");
     verdict.went_on();
+}
+
+/// How long after the last cut the games may take until as many boards are out as there are games. A
+/// question takes up to 4 s of that.
+const WELL_AGAIN_S_MAX: f64 = 10.0;
+/// How often F14 cuts the connections to the store, one second apart.
+const STORE_CUTS: u32 = 20;
+
+/// Books of these games that do not balance, in what the ledger has stored of them.
+async fn imbalanced_books(games: &[String]) -> u64 {
+    let client = Client::with_uri_str(server("QUIZ_MONGO__URI")).await.expect("a good address");
+    let database = std::env::var("QUIZ_MONGO__DATABASE").unwrap_or_else(|_| "quizstream".to_string());
+    let books = client.database(&database).collection::<Document>("ledgers");
+    let all = books.count_documents(doc! { "game": { "$in": games } }).await.expect("the store answers");
+    assert!(all > 0, "the ledger has stored no books of {games:?}");
+    let wrong = doc! { "game": { "$in": games }, "ledger.state": "imbalanced" };
+    books.count_documents(wrong).await.expect("the store answers")
+}
+
+/// F14. Goal: a bad network to the store costs time only, and receipts not even that. Method: the roles
+/// reach MongoDB's router through a proxy; 200 ± 50 ms on the way back and all connections cut every
+/// second, for 20 s. Control: connections were cut and made again, and flushes had to be tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn f14_connections_to_the_store_are_cut_every_second() {
+    let proxy = Proxy::start("127.0.0.1:0".parse().expect("an address"), mongo_address()).await;
+    let uri = server("QUIZ_MONGO__URI").replace(&mongo_address().to_string(), &proxy.listens.to_string());
+    let through = move |fleet: &mut Fleet| fleet.set("QUIZ_MONGO__URI", &uri);
+    let plan = Plan { players: 200, questions: 7, think_ms: "500..4000", limit_ms: 30_000, ..Plan::default() };
+    let last = i64::from(plan.questions) - 1;
+    let mut course = Course::with("F14-mongo", WORKERS, plan, through).await;
+    course.load.half_acked(0).await;
+    let slow = Toxics { latency: Duration::from_millis(200), jitter: Duration::from_millis(50), ..Toxics::default() };
+    proxy.set(Way { down: slow, ..Way::default() });
+    let began = Instant::now();
+    for _ in 0..STORE_CUTS {
+        sleep(Duration::from_secs(1)).await;
+        proxy.cut();
+    }
+    proxy.set(Way::default());
+    let cut_s = began.elapsed().as_secs_f64();
+    let cuts_end = Instant::now();
+    let (count, boards) = (u64::from(course.load.plan().games), course.load.progress().all("board-of-host"));
+    course.load.until("boards", |progress| progress.all("board-of-host") >= boards + count).await;
+    let well_s = cuts_end.elapsed().as_secs_f64();
+    course.load.half_acked(last).await;
+    let (cuts, connections) = (proxy.cuts(), proxy.connections());
+    nobody_was_evicted(&mut course).await;
+    let mut retries = 0.0;
+    for name in ["scoring-1", "scoring-2", "board-1", "ledger-1"] {
+        retries += course.fleet.metric(name, "quiz_group_flush_retries_total", &[]).await;
+    }
+    let own = course.fleet.imbalances().await;
+    let games: Vec<String> = course.load.progress().lanes().keys().cloned().collect();
+    let report = format!(
+        "cut_s={cut_s:.1} cuts={cuts} connections={connections} retries={retries} boards_meanwhile={boards} well_s={well_s:.1}"
+    );
+    let verdict = course.end(|_| report).await;
+    assert!(cuts >= u64::from(STORE_CUTS), "{cuts} connections were cut");
+    assert!(connections > cuts, "{connections} were made and {cuts} cut: they were made again");
+    assert!(retries >= 1.0, "no flush met a cut");
+    assert!(well_s <= WELL_AGAIN_S_MAX, "good again {well_s:.1} s after the last cut");
+    let waited = verdict.number("unavailable_s");
+    assert!(waited <= cut_s + WELL_AGAIN_S_MAX, "a game waited for {waited} s, the cuts lasted {cut_s:.1} s");
+    // What the ledger counted of all but the last question, and what it stored of all of them.
+    assert_eq!(own, Some(0.0), "the ledger found that books do not balance: {own:?}");
+    let wrong = imbalanced_books(&games).await;
+    assert_eq!(wrong, 0, "{wrong} books of {games:?} do not balance");
+    assert_eq!(verdict.number("late"), 0.0, "receipts do not wait for the store");
+    assert!(verdict.number("ack_max_s") <= 2.0, "receipts do not wait for the store");
+    verdict.everybody_answered();
 }
 
 /// F27. Goal: Redis is not needed. Nothing uses it yet, so the promise holds in the plainest way: roles
