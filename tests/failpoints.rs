@@ -102,8 +102,8 @@ async fn each(cluster: Cluster, role: &str, deaths: &[Death]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scoring_worker_ends_before_and_in_its_appends() {
-    let deaths = [("before_load", 2), ("before_append", 5), ("mid_append", 1), ("after_append", 5)];
+async fn a_scoring_worker_ends_before_and_behind_its_appends() {
+    let deaths = [("before_load", 2), ("before_append", 5), ("after_append", 5)];
     each(Cluster { edges: 1, scoring: 0, boards: 1 }, "scoring", &deaths).await;
 }
 
@@ -127,6 +127,7 @@ async fn a_session_worker_ends_in_its_transactions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_board_projection_ends_at_each_step() {
-    let deaths = [("before_append", 2), ("after_append", 2), ("after_write", 2), ("after_commit", 1)];
+    // Its batches come to several records; those of a lane mostly to one.
+    let deaths = [("before_append", 2), ("mid_append", 1), ("after_append", 2), ("after_write", 2), ("after_commit", 1)];
     each(Cluster { edges: 1, scoring: 1, boards: 0 }, "board", &deaths).await;
 }
