@@ -101,6 +101,7 @@ async fn each(cluster: Cluster, role: &str, deaths: &[Death]) {
     guard.down().await.unwrap_or_else(|failure| panic!("{}", failure.message));
 }
 
+// Not in the middle of an append: answers scored in company come to one record a batch.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scoring_worker_ends_before_and_behind_its_appends() {
     let deaths = [("before_load", 2), ("before_append", 5), ("after_append", 5)];
@@ -127,7 +128,6 @@ async fn a_session_worker_ends_in_its_transactions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_board_projection_ends_at_each_step() {
-    // Its batches come to several records; those of a lane mostly to one.
-    let deaths = [("before_append", 2), ("mid_append", 1), ("after_append", 2), ("after_write", 2), ("after_commit", 1)];
+    let deaths = [("before_append", 2), ("after_append", 2), ("after_write", 2), ("after_commit", 1)];
     each(Cluster { edges: 1, scoring: 1, boards: 0 }, "board", &deaths).await;
 }
