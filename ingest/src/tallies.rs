@@ -40,6 +40,20 @@ struct Books {
     closed: Option<QuestionNo>,
 }
 
+impl Books {
+    /// A question's counts, for which the oldest question's make room; none for one that is older still.
+    fn counts(&mut self, question: QuestionNo) -> Option<&mut Counts> {
+        let full = self.questions.len() >= TALLIED_QUESTIONS_MAX;
+        if full && !self.questions.contains_key(&question) {
+            match self.questions.first_key_value() {
+                Some((&oldest, _)) if oldest < question => self.questions.remove(&oldest),
+                _ => return None,
+            };
+        }
+        Some(self.questions.entry(question).or_default())
+    }
+}
+
 /// The books of one game.
 #[derive(Debug)]
 pub struct GameTallies {
@@ -65,14 +79,7 @@ impl GameTallies {
     /// is counted nowhere.
     pub fn count(&self, question: QuestionNo, tally: Tally) {
         let mut books = self.books();
-        let full = books.questions.len() >= TALLIED_QUESTIONS_MAX;
-        if full && !books.questions.contains_key(&question) {
-            match books.questions.first_key_value() {
-                Some((&oldest, _)) if oldest < question => books.questions.remove(&oldest),
-                _ => return,
-            };
-        }
-        let counts = books.questions.entry(question).or_default();
+        let Some(counts) = books.counts(question) else { return };
         match tally {
             Tally::Acked { player, submission } => {
                 counts.acked.push(submission);
@@ -91,7 +98,9 @@ impl GameTallies {
     /// An answer is on its way to the log. Told before it is known what becomes of it, it counts as
     /// unavailable: it may be in the log.
     pub fn appending(&self, question: QuestionNo) {
-        self.books().questions.entry(question).or_default().under_way += 1;
+        if let Some(counts) = self.books().counts(question) {
+            counts.under_way += 1;
+        }
     }
 
     /// It is known, and counted, what became of an answer that was on its way.

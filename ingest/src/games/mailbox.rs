@@ -47,7 +47,7 @@ pub struct Attach {
     pub cursor: Option<i64>,
     /// Where the game talks to it.
     pub mailbox: mpsc::Sender<Arc<Delivery>>,
-    /// Cancelled when the mailbox overflows: the socket is too slow.
+    /// Where the socket is told that it is too slow, when the mailbox overflows.
     pub evict: Arc<Signals>,
 }
 

@@ -58,6 +58,19 @@ fn an_answer_under_way_when_its_question_is_told_may_be_in_the_log() {
     assert_eq!((told.received, told.acked, told.unavailable), (2, 2, 0));
 }
 
+#[test]
+fn answers_under_way_have_no_more_books_than_counted_ones() {
+    let books = GameTallies::new(GameId::from_bits(3));
+    let questions = QuestionNo::try_from(TALLIED_QUESTIONS_MAX + 5).expect("few");
+    for question in 0..questions {
+        books.appending(question);
+    }
+    books.appending(0);
+    books.appended(0);
+    assert_eq!(books.books().questions.len(), TALLIED_QUESTIONS_MAX);
+    assert!(!books.books().questions.contains_key(&0), "the oldest made room");
+}
+
 fn player() -> PlayerId {
     PlayerId::from_bits(5)
 }
