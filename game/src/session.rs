@@ -27,7 +27,7 @@ use quiz_schemas::{AnyEvent, GameId, PlayerId, QuestionNo, Topic};
 
 pub use joins::{JOINS_ROWS_MAX, JoinInput};
 pub use lanes::{LANE_PARTS_MAX, Nonsense};
-pub use lobby::{ADMITTED_PER_SEAT_MAX, Player};
+pub use lobby::{ADMITTED_PER_SEAT_MAX, Player, RETURN_MS};
 
 use lanes::LaneWatch;
 use lobby::Lobby;

@@ -3,7 +3,7 @@
 
 mod session_kit;
 
-use quiz_game::session::{IDLE_MS_MAX, JOINS_ROWS_MAX, LANE_PARTS_MAX, Phase};
+use quiz_game::session::{IDLE_MS_MAX, JOINS_ROWS_MAX, LANE_PARTS_MAX, Phase, RETURN_MS};
 use quiz_schemas::events::*;
 use quiz_schemas::quiz::AnswerKey;
 use session_kit::*;
@@ -272,16 +272,47 @@ fn everybody_has_answered() {
     assert_eq!(table.scores(counted(1, 0, 3, 0, 1)), "", "a late answer is an answer; Cy has given none");
     assert_eq!(table.scores(counted(1, 0, 2, 2, 2)), "", "older counts say nothing");
     let closed = "stopping 0 AllAnswered in 0; closed 0; lanes close 0 [0 1]";
-    assert_eq!(table.joins(&[disconnected(3, None)]), format!("presence -3; {closed}"));
+    assert_eq!(table.joins(&[disconnected(3, None)]), "presence -3", "Cy may come back");
+    assert_eq!(table.wait_ms(RETURN_MS - 1), "");
+    assert_eq!(table.session.next_tick_us(), Some(table.now_us + 1_000));
+    assert_eq!(table.wait_ms(1), closed);
     table.scores(reported(0, 0, 5, 0, 1));
     table.scores(reported(1, 0, 5, 0, 1));
 
     table.command(open(None));
     assert_eq!(table.joins(&[disconnected(1, Some(1))]), "presence -1 !1");
     assert_eq!(table.session.eligible(), 2, "Ada has answered and left, Bob is here");
+    assert_eq!(table.wait_ms(RETURN_MS), "");
+    assert_eq!(table.session.eligible(), 2, "Ada comes back no more, and her answer counts");
     assert_eq!(table.scores(counted(0, 1, 9, 1, 0)), "", "Ada's");
     let closed = "stopping 1 AllAnswered in 0; closed 1; lanes close 1 [0 1]";
     assert_eq!(table.scores(counted(0, 1, 10, 2, 0)), closed);
+}
+
+#[test]
+fn who_comes_back_soon_finds_the_question_open() {
+    let mut table = Table::with(2, settings(1, 10));
+    table.joins(&[join(1, "Ada"), join(2, "Bob"), join(3, "Cy"), join(4, "Dee")]);
+    // Dee leaves before it opens, Bob and Cy while it is open; Bob has not come back when it is over.
+    table.joins(&[disconnected(4, None)]);
+    table.wait_ms(1_000);
+    table.command(open(None));
+    table.joins(&[disconnected(2, None), disconnected(3, None)]);
+    assert_eq!(table.scores(counted(0, 0, 1, 1, 0)), "", "Ada's");
+    assert_eq!(table.wait_ms(RETURN_MS - 1_000), "", "Dee is waited for no more");
+    assert_eq!(table.session.eligible(), 3);
+    assert_eq!(table.joins(&[connected(3)]), "presence +3");
+    assert_eq!(table.wait_ms(1_000), "", "nor is Bob; Cy is here, and thinks");
+    assert_eq!(table.session.eligible(), 2);
+    assert_eq!(table.scores(counted(0, 0, 2, 2, 0)), "stopping 0 AllAnswered in 0; closed 0; lanes close 0 [0]");
+    // Who is removed is not waited for.
+    table.scores(reported(0, 0, 3, 0, 1));
+    table.command(open(None));
+    table.joins(&[disconnected(3, None)]);
+    assert_eq!(table.scores(counted(0, 1, 9, 1, 0)), "");
+    assert_eq!(table.command(kick(3)), "kicked 3; stopping 1 AllAnswered in 0; closed 1; lanes close 1 [0]");
+    table.wait_ms(RETURN_MS);
+    assert_eq!(rebuilt(&table.log).players(), table.session.players());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use naive::Naive;
 use proptest::prelude::*;
-use quiz_game::session::{IDLE_MS_MAX, JoinInput, Session};
+use quiz_game::session::{IDLE_MS_MAX, JoinInput, RETURN_MS, Session};
 use quiz_schemas::events::*;
 use quiz_schemas::{AnyEvent, EdgeId, QuestionNo};
 use session_kit::*;
@@ -69,7 +69,7 @@ fn op() -> impl Strategy<Value = Op> {
         10 => (0..LANES, 0..3i64).prop_map(|(lane, more)| Op::Count(lane, more)),
         2 => (0..LANES).prop_map(Op::CountAgain),
         40 => (0..LANES, 0..2i32).prop_map(|(lane, part)| Op::Report(lane, part)),
-        20 => prop::sample::select(vec![1, 299, 300, 300, 2_000, 5_000, 10_000]).prop_map(Op::WaitMs),
+        20 => prop::sample::select(vec![1, 299, 300, 300, 2_000, 5_000, RETURN_MS, 10_000]).prop_map(Op::WaitMs),
         1 => prop::sample::select(vec![IDLE_MS_MAX - 10_000, IDLE_MS_MAX]).prop_map(Op::WaitMs),
         5 => (1..20usize).prop_map(Op::Again),
         6 => (0..30usize, any::<bool>()).prop_map(|(back, joins_first)| Op::Crash(back, joins_first)),
@@ -184,7 +184,7 @@ impl World {
         for input in &self.inputs[from..] {
             match input {
                 Input::Command(body) => self.naive.command(body, self.now_us, &mut expected),
-                Input::Join(edge, body) => self.naive.join(edge, body, &mut expected),
+                Input::Join(edge, body) => self.naive.join(edge, body, self.now_us, &mut expected),
                 Input::Scores(record) => self.naive.scores(record, &mut expected),
             }
         }
@@ -266,7 +266,7 @@ impl World {
         let places: Vec<_> =
             (0..9).filter_map(|n| self.session.player(player(n)).map(|row| row.edge.clone())).collect();
         assert_eq!(places, self.naive.places());
-        assert_eq!(self.session.eligible(), self.naive.eligible());
+        assert_eq!(self.session.eligible(), self.naive.eligible(self.now_us));
         assert_eq!(self.session.connected(), players.iter().filter(|(_, connected)| *connected).count());
     }
 }

@@ -95,8 +95,9 @@ test("edges go, people stay", { timeout: 240_000 }, async (t) => {
   await run("an edge is killed in the middle of a question", async () => {
     await answer(ada.page, { picks: ["Mercury"] });
     await received(ada.page);
-    line.cut();
+    // In this order: an edge that lived on would tell that the players have left.
     signal(PIDS[0], "SIGKILL");
+    line.cut();
     await bob.page.getByText("Reconnecting").waitFor();
     await answer(bob.page, { picks: ["Venus"] });
     await bob.page.locator(".fate").getByText("Your answer is kept and will be sent").waitFor();

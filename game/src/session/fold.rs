@@ -33,7 +33,7 @@ impl Session {
         match body {
             SessionsBody::GameCreated(created) => self.fold_created(created),
             SessionsBody::JoinsDecided(joins) => self.lobby.fold_joins(joins),
-            SessionsBody::PresenceChanged(presence) => self.lobby.fold_presence(presence),
+            SessionsBody::PresenceChanged(presence) => self.lobby.fold_presence(presence, at_us),
             SessionsBody::PlayerKicked(kicked) => self.lobby.fold_kick(kicked.player),
             SessionsBody::QuestionOpened(opened) => self.fold_opened(opened),
             SessionsBody::QuestionStopping(stopping) => {

@@ -12,9 +12,11 @@ impl Session {
     /// appended to `out`. Earlier than [`Session::next_tick_us`] it does nothing.
     ///
     /// A question also stops when everybody has answered: when the lanes' newest counts of first
-    /// answers add up to [`Session::eligible`] players, which are those connected now and those who
-    /// left after answering. Nobody at all is not everybody.
+    /// answers add up to [`Session::eligible`] players, which are those connected now, those who left
+    /// less than [`RETURN_MS`](super::RETURN_MS) ago, and those who left after answering. Nobody at all
+    /// is not everybody.
     pub fn tick(&mut self, now_us: i64, out: &mut Vec<AnyEvent>) {
+        self.lobby.give_up(now_us);
         for _ in 0..STEPS_MAX {
             let Some(body) = self.due(now_us).or_else(|| self.timed(now_us)) else {
                 return;
@@ -30,7 +32,9 @@ impl Session {
         let own_us = match self.phase {
             Phase::New | Phase::Over => return None,
             Phase::Lobby | Phase::Closed { .. } => None,
-            Phase::Open { deadline_us, .. } => Some(deadline_us),
+            Phase::Open { deadline_us, .. } => {
+                Some(self.lobby.next_given_up_us().map_or(deadline_us, |given_up_us| given_up_us.min(deadline_us)))
+            }
             Phase::Stopping { closes_at_us, .. } => Some(closes_at_us),
             Phase::Settled { settled_at_us, .. } if self.deferred.is_some() => Some(settled_at_us),
             Phase::Settled { settled_at_us, .. } => self.pause_us().map(|pause_us| settled_at_us + pause_us),
@@ -40,6 +44,7 @@ impl Session {
 
     /// Emits what follows of an input. Only the direct effect of it names it as its cause.
     pub(super) fn follow_up(&mut self, cause: Option<&Cause>, now_us: i64, out: &mut Vec<AnyEvent>) {
+        self.lobby.give_up(now_us);
         for _ in 0..STEPS_MAX {
             let Some(body) = self.due(now_us) else {
                 return;

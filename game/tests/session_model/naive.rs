@@ -6,6 +6,7 @@ use quiz_schemas::{AnyEvent, EdgeId, QuestionNo};
 const GRACE_US: i64 = 300_000;
 const IDLE_US: i64 = 4 * 3600 * 1_000_000;
 const LIMIT_US: i64 = 10_000_000;
+const RETURN_US: i64 = 8_000_000;
 
 /// What one transaction says. Joins and presence of a batch may be cut into records in many ways, so of them only
 /// the rows count, and that there was any record.
@@ -68,6 +69,8 @@ struct Row {
     name: String,
     /// Where a socket of theirs is open.
     at: Option<EdgeId>,
+    /// When they left last.
+    left_us: Option<i64>,
     /// Known to have answered the question in play.
     answered: bool,
     removed: bool,
@@ -138,13 +141,18 @@ impl Naive {
         players.into_iter().map(|(player, _)| row(player).at.clone()).collect()
     }
 
-    pub fn eligible(&self) -> usize {
+    pub fn eligible(&self, now_us: i64) -> usize {
         if self.state == State::Over {
             return 0;
         }
         let open = self.question_open().is_some();
         let counts = |row: &&Row| {
-            if row.removed { open && row.may_have_answered } else { row.at.is_some() || (open && row.answered) }
+            let returns = row.left_us.is_some_and(|left_us| now_us < left_us + RETURN_US);
+            if row.removed {
+                open && row.may_have_answered
+            } else {
+                row.at.is_some() || returns || (open && row.answered)
+            }
         };
         self.rows.iter().filter(counts).count()
     }
@@ -238,7 +246,7 @@ impl Naive {
         if asked >= self.questions { "over Finished".into() } else { "over Host".into() }
     }
 
-    pub fn join(&mut self, edge: &EdgeId, body: &JoinsBody, said: &mut Said) {
+    pub fn join(&mut self, edge: &EdgeId, body: &JoinsBody, now_us: i64, said: &mut Said) {
         let open = self.question_open();
         match body {
             JoinsBody::JoinRequested(join) => {
@@ -266,7 +274,10 @@ impl Naive {
                     let (learns, leaves) = (answered && !row.answered, row.at.as_ref() == Some(edge));
                     row.answered |= answered;
                     // A zombie edge never counts out a player who is elsewhere.
-                    row.at.take_if(|_| leaves);
+                    if leaves {
+                        row.at = None;
+                        row.left_us = Some(now_us);
+                    }
                     self.touched |= learns || leaves;
                 }
             }
@@ -299,6 +310,7 @@ impl Naive {
             player,
             name: name.clone(),
             at: Some(edge.clone()),
+            left_us: None,
             answered: false,
             removed: false,
             may_have_answered: false,
@@ -340,9 +352,7 @@ impl Naive {
     fn next_word(&mut self, now_us: i64) -> Option<String> {
         let question = self.question.unwrap_or_default();
         match self.state {
-            State::Open { .. } if self.eligible() > 0 && self.answered() >= self.eligible() as i64 => {
-                Some(self.stop("AllAnswered", now_us))
-            }
+            State::Open { .. } if self.has_everybody_answered(now_us) => Some(self.stop("AllAnswered", now_us)),
             State::Stopping { until_us } if until_us <= now_us => {
                 self.state = State::Closed;
                 Some(format!("closed {question}"))
@@ -363,6 +373,11 @@ impl Naive {
         }
     }
 
+    fn has_everybody_answered(&self, now_us: i64) -> bool {
+        let eligible = self.eligible(now_us) as i64;
+        eligible > 0 && self.answered() >= eligible
+    }
+
     fn answered(&self) -> i64 {
         let newest = |lane: u16| self.counts.iter().filter(|count| count.0 == lane).max_by_key(|count| count.1);
         (0..self.lanes).filter_map(newest).map(|count| count.2).sum()
@@ -371,7 +386,7 @@ impl Naive {
     pub fn tick(&mut self, now_us: i64) -> Said {
         let mut said = Said::default();
         match self.state {
-            State::Open { until_us } if until_us <= now_us => {
+            State::Open { until_us } if until_us <= now_us && !self.has_everybody_answered(now_us) => {
                 let word = self.stop("Deadline", now_us + GRACE_US);
                 said.other.push(word);
                 self.touched_us = now_us;
