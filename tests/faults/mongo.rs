@@ -13,7 +13,7 @@ use crate::course::Course;
 use crate::fleet::{Cluster, Fleet};
 use crate::load::Plan;
 use crate::proxy::{Proxy, Toxics, Way};
-use crate::stack::{Down, Paused, mongo_address, server, stack, stack_ports};
+use crate::stack::{Down, Paused, mongo_address, server, stack_ports};
 
 /// How long a set may take to have a primary again.
 const ELECTION_WAIT: Duration = Duration::from_secs(30);
@@ -21,10 +21,16 @@ const ELECTION_WAIT: Duration = Duration::from_secs(30);
 /// One member of a shard's replica set, asked directly.
 struct Member {
     name: String,
+    uri: String,
     client: Client,
 }
 
 impl Member {
+    async fn at(name: String, uri: String) -> Result<Self, mongodb::error::Error> {
+        let client = Client::with_options(ClientOptions::parse(&uri).await?)?;
+        Ok(Self { name, uri, client })
+    }
+
     async fn run(&self, command: Document) -> Result<Document, mongodb::error::Error> {
         self.client.database("admin").run_command(command).await
     }
@@ -39,11 +45,60 @@ async fn members(set: &str) -> Vec<Member> {
     let mut members = Vec::new();
     for (name, port) in stack_ports().into_iter().filter(|(name, _)| name.starts_with(&format!("mongo-{set}-"))) {
         let uri = format!("mongodb://127.0.0.1:{port}/?directConnection=true&serverSelectionTimeoutMS=1000");
-        let options = ClientOptions::parse(uri).await.expect("a good address");
-        members.push(Member { name, client: Client::with_options(options).expect("a client") });
+        members.push(Member::at(name, uri).await.expect("a good address"));
     }
     assert!(members.len() >= 3, "shard {set} has too few members: scripts/stack up --shard-members 3");
     members
+}
+
+/// Members that replicate nothing until they are told to. A test that gives up in between tells them as well:
+/// those behind it need the shard whole.
+struct Frozen(Vec<Member>);
+
+impl Frozen {
+    async fn these(members: Vec<Member>) -> Self {
+        let frozen = Self(members);
+        for member in &frozen.0 {
+            member.run(replication("alwaysOn")).await.expect("the servers take test commands");
+        }
+        frozen
+    }
+
+    async fn thaw(mut self) {
+        for member in std::mem::take(&mut self.0) {
+            member.run(replication("off")).await.expect("the servers take test commands");
+        }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let members = std::mem::take(&mut self.0);
+        if members.is_empty() {
+            return;
+        }
+        // Not on the runtime of the test, which may be on its way down.
+        let thaw = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                for Member { name, uri, .. } in members {
+                    let done = match Member::at(name.clone(), uri).await {
+                        Ok(member) => member.run(replication("off")).await.map(|_| ()),
+                        Err(error) => Err(error),
+                    };
+                    done.unwrap_or_else(|error| eprintln!("{name} replicates nothing still: {error}"));
+                }
+            });
+            std::io::Result::Ok(())
+        });
+        if !matches!(thaw.join(), Ok(Ok(()))) {
+            eprintln!("members of a shard replicate nothing still");
+        }
+    }
+}
+
+fn replication(stopped: &str) -> Document {
+    doc! { "configureFailPoint": "stopReplProducer", "mode": stopped }
 }
 
 /// The member that leads now.
@@ -260,10 +315,7 @@ async fn f24_a_primary_dies_with_unreplicated_writes() {
     course.load.half_acked(1).await;
     let old = primary("a").await;
     let others: Vec<Member> = members("a").await.into_iter().filter(|member| member.name != old.name).collect();
-    for member in &others {
-        let stop = doc! { "configureFailPoint": "stopReplProducer", "mode": "alwaysOn" };
-        member.run(stop).await.expect("the servers take test commands");
-    }
+    let frozen = Frozen::these(others).await;
     let control = old.client.database("fault_suite").collection::<Document>("unreplicated");
     let options = mongodb::options::InsertOneOptions::builder().write_concern(WriteConcern::nodes(1)).build();
     let mark = doc! { "_id": mongodb::bson::oid::ObjectId::new(), "why": "taken by one member only" };
@@ -272,13 +324,10 @@ async fn f24_a_primary_dies_with_unreplicated_writes() {
     // Receipts do not wait for the store; the next question would, for games that have something here.
     course.load.all_acked(1).await;
     let name: &'static str = String::leak(old.name.clone());
-    tokio::task::spawn_blocking(move || stack(&["stop", name, "--signal", "KILL"])).await.expect("no panic");
-    for member in &others {
-        let go = doc! { "configureFailPoint": "stopReplProducer", "mode": "off" };
-        member.run(go).await.expect("the servers take test commands");
-    }
+    let down = tokio::task::spawn_blocking(move || Down::killed(name)).await.expect("no panic");
+    frozen.thaw().await;
     let successor = primary("a").await;
-    tokio::task::spawn_blocking(move || stack(&["start", name])).await.expect("no panic");
+    tokio::task::spawn_blocking(move || drop(down)).await.expect("no panic");
     let found = successor.client.database("fault_suite").collection::<Document>("unreplicated").find_one(mark).await;
     let lost = found.expect("the successor answers").is_none();
     let verdict = course.end(|_| format!("control_w1_lost={}", u32::from(lost))).await;
