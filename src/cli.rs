@@ -182,6 +182,10 @@ pub struct LoadArgs {
     /// How long a host looks at a board before it asks the next question.
     #[arg(long, value_name = "MS", default_value_t = 200)]
     pub pause_ms: u64,
+    /// From one question of a game to its next, whatever the system does; games begin evenly apart, as games
+    /// that know nothing of each other do. A question whose forerunner has no board by then waits for it.
+    #[arg(long, value_name = "MS", conflicts_with = "pause_ms", value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    pub every_ms: Option<u64>,
     /// Makes choices and times; the same seed makes the same.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

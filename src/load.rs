@@ -169,7 +169,7 @@ impl Load {
         self.report.line(idled(&figures, took, &before));
         let before = figures.counts;
         let began = Instant::now();
-        self.step(Step::Play).await;
+        self.step(Step::Play(began)).await;
         let took = began.elapsed();
         let figures = self.figures().await;
         self.report.line(answered(&figures, took, &before));

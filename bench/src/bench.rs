@@ -10,22 +10,23 @@ use crate::floor::echo::Stage;
 use crate::floor::kafka::{self, KafkaSpec};
 use crate::floor::{CrowdFloor, EchoFloor, Floors, KafkaFloor};
 use crate::ledger::{Books, books};
-use crate::load::{LoadSpec, Pace, Played, play};
+use crate::load::{Asking, LoadSpec, Pace, Played, play};
 use crate::sizes::{LANE_PLAYERS_MAX, LINGER_MS, Sizes};
 
 /// Joins/s unless a profile measures them.
 pub const CONNECT_RATE: f64 = 2_000.0;
 /// How long everybody sits in the lobby before the questions.
 pub const IDLE_MS: u64 = 1_000;
-/// How long a host looks at a board in a steady load.
+/// How long a host looks at a board where questions follow their forerunners' boards.
 pub const PAUSE_MS: u64 = 20;
-/// Questions of a warm-up, and of a calibration.
-const WARM_UP_QUESTIONS: u32 = 8;
-/// The longest cycle of questions that is calibrated with, s: what a question takes beside its answers
-/// hardly depends on how slowly they come.
-const CALIBRATION_CYCLE_S_MAX: f64 = 2.0;
-/// The shortest time over which a question's answers are spread, s: below it a rate is no rate.
-const SPREAD_S_MIN: f64 = 0.25;
+/// For how long a steady load is warmed up with, s.
+const WARM_UP_S: f64 = 15.0;
+/// The longest cycle of questions of a warm-up, s.
+const WARM_UP_CYCLE_S_MAX: f64 = 2.0;
+/// What is left of a cycle for close, board and the next question: this share, at most so much, s. The
+/// answers are spread over the rest.
+const BOARD_SHARE: f64 = 0.3;
+const BOARD_S_MAX: f64 = 1.0;
 
 /// A bench on servers that are up.
 pub struct Bench {
@@ -55,36 +56,31 @@ impl Bench {
     }
 
     /// A short load of the given shape, whose figures are thrown away: the broker's JIT, connections and
-    /// caches are then at work. Returns what a question takes beside the time over which its answers are spread, s.
+    /// caches are then at work.
     ///
     /// # Errors
     /// When the load client does not start.
-    pub async fn warm_up(&self, fleet: &Fleet, spec: &LoadSpec) -> Result<f64, BenchError> {
+    pub async fn warm_up(&self, fleet: &Fleet, spec: &LoadSpec) -> Result<(), BenchError> {
         let played = play(&fleet.ground(), std::slice::from_ref(spec)).await?;
         if let (_, Some(failure)) = played.games() {
             eprintln!("quiz-bench: the warm-up: {failure}");
         }
-        Ok(overhead_s(spec, &played))
+        Ok(())
     }
 
-    /// What a question takes beside the time over which its answers are spread, s, at this pace and warm: a
-    /// load that is thrown away warms up, and another measures.
+    /// Warms up with a load like one that offers `target` answers/s.
     ///
     /// # Errors
     /// When the load client does not start.
-    pub async fn calibrate(
+    pub async fn warm_up_steady(
         &self,
         fleet: &Fleet,
         (players, games): (u32, u32),
         target: f64,
         seed: u64,
-    ) -> Result<f64, BenchError> {
-        let warm = load(players, games, WARM_UP_QUESTIONS, Pace::Rate(f64::from(players)), seed ^ 0xff);
-        let cold_s = self.warm_up(fleet, &warm).await?;
-        let cycle_s = (f64::from(players) / target).min(CALIBRATION_CYCLE_S_MAX);
-        let target = f64::from(players) / cycle_s;
-        let spec = steady_load(players, games, target, cycle_s * f64::from(WARM_UP_QUESTIONS), cold_s, seed ^ 0xfe);
-        self.warm_up(fleet, &spec).await
+    ) -> Result<(), BenchError> {
+        let target = target.max(f64::from(players) / WARM_UP_CYCLE_S_MAX);
+        self.warm_up(fleet, &steady_load(players, games, target, WARM_UP_S, seed ^ 0xff)).await
     }
 
     /// The books of all games of a load.
@@ -163,29 +159,21 @@ pub fn load(players: u32, games: u32, questions: u32, pace: Pace, seed: u64) -> 
         pace,
         connect_rate: CONNECT_RATE,
         idle_ms: IDLE_MS,
-        pause_ms: PAUSE_MS,
+        asking: Asking::PauseMs(PAUSE_MS),
         seed,
         sources: false,
         log: None,
     }
 }
 
-/// The load that really offers `target` answers/s over `seconds`, when each question takes `overhead_s`
-/// beside the time over which its answers are spread: they are spread over less, so that the mean is right.
-pub fn steady_load(players: u32, games: u32, target: f64, seconds: f64, overhead_s: f64, seed: u64) -> LoadSpec {
+/// The load that offers `target` answers/s over `seconds`, evenly: each player answers once in a cycle, and
+/// games that know nothing of each other are at different points of theirs.
+pub fn steady_load(players: u32, games: u32, target: f64, seconds: f64, seed: u64) -> LoadSpec {
     let cycle_s = f64::from(players) / target;
-    let spread_s = (cycle_s - overhead_s).max(SPREAD_S_MIN);
+    let spread_s = cycle_s - (cycle_s * BOARD_SHARE).min(BOARD_S_MAX);
     let questions = (seconds / cycle_s).round().clamp(1.0, 200.0) as u32;
-    load(players, games, questions, Pace::Rate(f64::from(players) / spread_s), seed)
-}
-
-/// What a question took beside the time over which its answers were spread, s.
-fn overhead_s(spec: &LoadSpec, played: &Played) -> f64 {
-    let spread_s = match spec.pace {
-        Pace::Rate(rate) => f64::from(spec.players) / rate,
-        Pace::Burst => 0.0,
-    };
-    (played.seconds() / f64::from(spec.questions.max(1)) - spread_s).max(0.0)
+    let asking = Asking::EveryMs((cycle_s * 1_000.0).round() as u64);
+    LoadSpec { asking, ..load(players, games, questions, Pace::Rate(f64::from(players) / spread_s), seed) }
 }
 
 /// The lanes of all games together.
@@ -198,15 +186,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_spread_so_that_the_mean_over_the_whole_time_is_right() {
-        let spec = steady_load(10_000, 10, 10_000.0, 60.0, 0.2, 1);
+    fn a_steady_load_offers_what_is_asked_for() {
+        let spec = steady_load(10_000, 10, 10_000.0, 60.0, 1);
+        assert_eq!((spec.questions, spec.asking), (60, Asking::EveryMs(1_000)));
         let Pace::Rate(rate) = spec.pace else { panic!("it has a rate") };
-        assert!((rate - 12_500.0).abs() < 1e-6, "{rate}");
-        assert_eq!(spec.questions, 60);
-        let slow = steady_load(10_000, 10, 1_000.0, 60.0, 0.2, 1);
-        assert_eq!(slow.questions, 6);
-        let hopeless = steady_load(1_000, 10, 10_000.0, 60.0, 5.0, 1);
-        assert_eq!(hopeless.pace, Pace::Rate(4_000.0), "spread over no less than a quarter of a second");
+        assert!((rate - 10_000.0 / 0.7).abs() < 1e-6, "{rate}");
+        assert!((spec.stagger_s() - 0.9).abs() < 1e-9);
+        let slow = steady_load(10_000, 10, 1_000.0, 60.0, 1);
+        assert_eq!((slow.questions, slow.asking), (6, Asking::EveryMs(10_000)));
+        let Pace::Rate(rate) = slow.pace else { panic!("it has a rate") };
+        assert!((rate - 10_000.0 / 9.0).abs() < 1e-6, "a second is enough for a board: {rate}");
     }
 
     #[test]

@@ -19,6 +19,15 @@ pub enum Pace {
     Burst,
 }
 
+/// When a host asks its questions.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Asking {
+    /// So long after each board, ms: all games begin at once.
+    PauseMs(u64),
+    /// So long after each question, ms: games begin evenly apart.
+    EveryMs(u64),
+}
+
 /// What one process of the load client is asked to do.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LoadSpec {
@@ -34,8 +43,8 @@ pub struct LoadSpec {
     pub connect_rate: f64,
     /// How long everybody sits in the lobby, ms.
     pub idle_ms: u64,
-    /// How long a host looks at a board, ms.
-    pub pause_ms: u64,
+    /// When hosts ask.
+    pub asking: Asking,
     /// Makes the choices.
     pub seed: u64,
     /// Whether each client comes from an address of its own, which more sockets than one address has
@@ -46,6 +55,16 @@ pub struct LoadSpec {
 }
 
 impl LoadSpec {
+    /// How long the last game begins after the first, s.
+    pub fn stagger_s(&self) -> f64 {
+        match self.asking {
+            Asking::PauseMs(_) => 0.0,
+            Asking::EveryMs(every_ms) => {
+                every_ms as f64 / 1_000.0 * f64::from(self.games.saturating_sub(1)) / f64::from(self.games.max(1))
+            }
+        }
+    }
+
     /// Its arguments.
     pub fn args(&self, edges: &[SocketAddr]) -> Vec<String> {
         let edges = edges.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -56,7 +75,10 @@ impl LoadSpec {
         add("questions", self.questions.to_string());
         add("connect-rate", format!("{:.3}", self.connect_rate));
         add("idle-ms", self.idle_ms.to_string());
-        add("pause-ms", self.pause_ms.to_string());
+        match self.asking {
+            Asking::PauseMs(pause_ms) => add("pause-ms", pause_ms.to_string()),
+            Asking::EveryMs(every_ms) => add("every-ms", every_ms.to_string()),
+        }
         add("seed", self.seed.to_string());
         if self.sources {
             add("source", "127.0.0.0/8".into());
@@ -239,7 +261,7 @@ mod tests {
             pace: Pace::Burst,
             connect_rate: 50.0,
             idle_ms: 0,
-            pause_ms: 10,
+            asking: Asking::PauseMs(10),
             seed: 7,
             sources: true,
             log: None,

@@ -95,7 +95,6 @@ impl Bot {
     fn applied(&self, message: &ServerMessage) {
         let tally = &self.room.tally;
         match message {
-            ServerMessage::Closed(stopped) => tally.closed(stopped.question, stopped.reason),
             ServerMessage::Board(board) => tally.board(board.question, Duration::from_millis(CLOSE_GRACE_MS as u64)),
             ServerMessage::Outcome(own) => {
                 if let Some(player) = self.player {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quiz_ingest::http::Created;
 use quiz_ingest::limits::LANE_PLAYERS_MAX;
-use quiz_ingest::protocol::{Board, Over};
+use quiz_ingest::protocol::{Board, Over, ServerMessage};
 use quiz_schemas::quiz::Quiz;
 use quiz_schemas::{LaneKey, LaneNo, QuestionNo};
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ use super::tally::{QuestionTally, Tally};
 use crate::client::choices::choose;
 use crate::client::create::create;
 use crate::client::host::Host;
-use crate::client::link::{LinkError, Way};
+use crate::client::link::{Happening, LinkError, Way};
 use crate::exit::{Exit, Failure};
 
 /// Clients that connect at once.
@@ -85,8 +85,16 @@ impl Game {
         let way = Way::new(&pipeline.edges, CONNECTS_AT_ONCE, PATIENCE);
         let created = create(&way, &cast.quiz, cast.capacity).await?;
         let lanes = cast.capacity.div_ceil(LANE_PLAYERS_MAX as u32).max(1) as LaneNo;
-        let host = Host::new(way.clone(), created.host_token.clone());
-        Ok(Self { cast, created, lanes, tally: Arc::new(Tally::default()), way, host, bots: JoinSet::new() })
+        let tally = Arc::new(Tally::default());
+        let hears = tally.clone();
+        let host = Host::new(way.clone(), created.host_token.clone()).watched(Box::new(move |happening, _| {
+            if let Happening::Heard { message, .. } = happening
+                && let ServerMessage::Closed(stopped) = &**message
+            {
+                hears.closed(stopped.question, stopped.reason);
+            }
+        }));
+        Ok(Self { cast, created, lanes, tally, way, host, bots: JoinSet::new() })
     }
 
     /// How the edge named it.

@@ -99,7 +99,7 @@ impl Tally {
         });
     }
 
-    /// The first bot to see a question close starts the clock of its board.
+    /// The host sees a question close: that starts the clock of its board. Bots may hear it with the board.
     pub fn closed(&self, question: QuestionNo, reason: StopReason) {
         self.question(question, |tally| tally.closed_at.get_or_insert((Instant::now(), reason)).0);
     }

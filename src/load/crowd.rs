@@ -151,6 +151,20 @@ fn here(around: &Around, orders: mpsc::Receiver<Order>, desk: Desk) {
     });
 }
 
+/// Tells those who play a game what its host hears, without waiting.
+#[derive(Clone)]
+pub struct Heralds(Vec<mpsc::Sender<Order>>);
+
+impl Heralds {
+    /// A question takes no more answers.
+    pub fn closed(&self, game: GameId, question: QuestionNo, at_us: u64) {
+        for orders in &self.0 {
+            // A squad that is too busy to hear it measures no board of this question: its count tells.
+            _ = orders.try_send(Order::Closed { game, question, at_us });
+        }
+    }
+}
+
 /// The players of one game, wherever they are.
 pub struct Seats {
     no: u32,
@@ -176,6 +190,12 @@ impl Seats {
         });
         let last = run.connect_every * behind + PATIENCE + WORD_WAIT;
         Self { no, parts: parts.collect(), last, orders: orders.clone(), reports }
+    }
+
+    /// Who tells its players.
+    #[must_use]
+    pub fn heralds(&self) -> Heralds {
+        Heralds(self.parts.iter().map(|(squad, _, _)| self.orders[*squad].clone()).collect())
     }
 
     async fn order(&self, order: impl Fn(u32, u32) -> Order) -> Result<(), String> {

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use quiz_game::session::CLOSE_GRACE_MS;
 use quiz_ingest::http::Created;
 use quiz_ingest::limits::LANE_PLAYERS_MAX;
 use quiz_ingest::protocol::ServerMessage;
 use quiz_schemas::QuestionNo;
+use quiz_schemas::events::StopReason;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::books::Account;
-use super::crowd::Seats;
+use super::crowd::{Heralds, Seats};
 use super::log;
 use super::player::applied;
 use super::squad::Around;
@@ -23,6 +25,7 @@ use crate::exit::{Exit, Failure};
 /// A game.
 pub struct Game {
     around: Around,
+    no: u32,
     players: u32,
     seats: Seats,
     created: Created,
@@ -40,8 +43,8 @@ pub enum Step {
     Join(Instant),
     /// Everybody sits and waits.
     Idle(Duration),
-    /// All questions are asked, and the game is ended.
-    Play,
+    /// All questions are asked from this moment on, and the game is ended.
+    Play(Instant),
 }
 
 impl Game {
@@ -66,8 +69,8 @@ impl Game {
                     "players": players, "questions": around.run.quiz.questions.len() }),
             );
         }
-        let host = Host::new(way, created.host_token.clone()).watched(watch(&around, &created, no));
-        Ok(Self { around, players, seats, created, host, asked: 0, heard: 0, over: false, failure: None })
+        let host = Host::new(way, created.host_token.clone()).watched(watch(&around, &created, no, seats.heralds()));
+        Ok(Self { around, no, players, seats, created, host, asked: 0, heard: 0, over: false, failure: None })
     }
 
     /// How the edge named it.
@@ -102,7 +105,7 @@ impl Game {
         let result = match step {
             Step::Join(began) => self.join(began).await,
             Step::Idle(span) => self.host.rest(sleep(span)).await,
-            Step::Play => self.play().await,
+            Step::Play(began) => self.play(began).await,
         };
         if let Err(failure) = result {
             self.around.meter.count(0, |counts| counts.errors += 1);
@@ -117,10 +120,12 @@ impl Game {
         self.host.rest(seated).await?.map_err(|why| Failure::new(Exit::Failed, why))
     }
 
-    async fn play(&mut self) -> Result<(), Failure> {
+    async fn play(&mut self, play: Instant) -> Result<(), Failure> {
         let failed = |why: String| Failure::new(Exit::Failed, why);
         let run = self.around.run.clone();
         let game = self.created.game;
+        let began = run.asking.begin(play, self.no, run.players.len() as u32);
+        self.host.rest(sleep_until(began)).await?;
         for (no, question) in run.quiz.questions.iter().enumerate() {
             let no = no as QuestionNo;
             let limit = Duration::from_millis(u64::try_from(question.limit_ms).unwrap_or(0));
@@ -129,7 +134,8 @@ impl Game {
             self.seats.asked(game, no, at_us).await.map_err(failed)?;
             self.asked += 1;
             self.host.ask(no, limit).await?;
-            self.host.rest(sleep(run.pause)).await?;
+            let next = run.asking.next(began, u32::from(no) + 1, Instant::now());
+            self.host.rest(sleep_until(next)).await?;
         }
         self.host.end().await?;
         self.over = true;
@@ -147,8 +153,11 @@ impl Game {
     }
 }
 
+/// The close markers of a question that not everybody has answered follow so long after its stop: no one's delay.
+const CLOSE_GRACE: Duration = Duration::from_millis(CLOSE_GRACE_MS as u64);
+
 /// Writes down what the host sees.
-fn watch(around: &Around, created: &Created, no: u32) -> Watch {
+fn watch(around: &Around, created: &Created, no: u32, heralds: Heralds) -> Watch {
     let (log, meter, game) = (around.log.clone(), around.meter.clone(), created.game);
     Box::new(move |happening, feed| {
         let line = match happening {
@@ -164,6 +173,11 @@ fn watch(around: &Around, created: &Created, no: u32) -> Watch {
                 Some(("closed_socket", json!({ "code": closing.code, "silent": silent, "edge": edge })))
             }
             Happening::Heard { message, at } => {
+                if let ServerMessage::Closed(stopped) = &**message {
+                    let grace = if stopped.reason == StopReason::AllAnswered { Duration::ZERO } else { CLOSE_GRACE };
+                    let at_us = meter.clock().us(Instant::now() + grace);
+                    heralds.closed(game, stopped.question, at_us);
+                }
                 applied(message, *at, feed.cursor(), true).map(|fields| ("applied", fields))
             }
             Happening::Stale { message, at } => {

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use quiz_game::session::CLOSE_GRACE_MS;
 use quiz_ingest::protocol::ErrorCode;
-use quiz_schemas::events::StopReason;
 use quiz_schemas::{GameId, QuestionNo};
 use tokio::time::Instant;
 
@@ -25,9 +23,10 @@ struct Round {
     asked_us: Option<u64>,
     first_us: Option<u64>,
     last_us: Option<u64>,
-    closed: Option<(Instant, StopReason)>,
-    /// Deliveries that came before this process was told when the host had asked, at most one a player.
+    closed_us: Option<u64>,
+    /// Deliveries and boards that came before this process was told what the host knew, at most one a player.
     early_us: Vec<u64>,
+    early_boards_us: Vec<u64>,
 }
 
 #[derive(Default)]
@@ -138,23 +137,29 @@ impl Meter {
         });
     }
 
-    /// A player learned that a question takes no more answers.
-    pub fn closed(&self, game: GameId, question: QuestionNo, reason: StopReason, now: Instant) {
+    /// The host learned that a question takes no more answers: from this time of the machine's monotonic clock
+    /// on, µs, its board is waited for. Players may hear it together with the board.
+    pub fn closed(&self, game: GameId, question: QuestionNo, at_us: u64) {
         self.rounds(|rounds| {
-            let round = rounds.by_question.entry((game, question)).or_default();
-            round.closed.get_or_insert((now, reason));
+            let Rounds { board, by_question, .. } = rounds;
+            let round = by_question.entry((game, question)).or_default();
+            let closed_us = *round.closed_us.get_or_insert(at_us);
+            for early_us in std::mem::take(&mut round.early_boards_us) {
+                board.record_us(early_us.saturating_sub(closed_us));
+            }
         });
     }
 
-    /// A board reached a player as it was published. The grace before it is no one's delay and is
-    /// taken off.
+    /// A board reached a player as it was published.
     pub fn board(&self, game: GameId, question: QuestionNo, now: Instant) {
+        let now_us = self.clock.us(now);
         self.rounds(|rounds| {
-            let closed = rounds.by_question.get(&(game, question)).and_then(|round| round.closed);
-            let Some((at, reason)) = closed else { return };
-            let grace = if reason == StopReason::AllAnswered { 0 } else { CLOSE_GRACE_MS };
-            let grace = Duration::from_millis(u64::try_from(grace).unwrap_or(0));
-            rounds.board.record((now - at).saturating_sub(grace));
+            let Rounds { board, by_question, .. } = rounds;
+            let round = by_question.entry((game, question)).or_default();
+            match round.closed_us {
+                Some(closed_us) => board.record_us(now_us.saturating_sub(closed_us)),
+                None => round.early_boards_us.push(now_us),
+            }
         });
     }
 
@@ -217,14 +222,16 @@ mod tests {
         meter.delivered(game, 0, at(20));
         meter.asked(game, 0, meter.clock().us(at(0)));
         [50, 100].into_iter().for_each(|ms| meter.delivered(game, 0, at(ms)));
-        meter.closed(game, 0, StopReason::Deadline, at(100));
-        meter.closed(game, 0, StopReason::Deadline, at(150));
+        // One hears the board before this process is told that the host heard of the close.
+        meter.board(game, 0, at(420));
+        meter.closed(game, 0, meter.clock().us(at(400)));
         meter.board(game, 0, at(440));
         let fan_out = meter.figures().fan_out();
         assert_eq!((fan_out.first.count, fan_out.last.count, fan_out.all.count), (1, 1, 3));
         assert!((19.9..20.1).contains(&fan_out.first.max) && (99.9..100.1).contains(&fan_out.last.max));
         assert!((49.9..50.1).contains(&fan_out.all.p50), "{fan_out:?}");
-        assert!((39.9..40.1).contains(&fan_out.close_to_board.max), "the grace of 300 ms is no delay");
+        assert!((39.9..40.1).contains(&fan_out.close_to_board.max), "{fan_out:?}");
+        assert_eq!(fan_out.close_to_board.count, 2);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use quiz_game::quiz::{LIMIT_MS_MAX, LIMIT_MS_MIN};
 use quiz_game::session::CAPACITY_MAX;
 use quiz_schemas::quiz::Quiz;
+use tokio::time::Instant;
 
 use super::files::processes;
 use super::pace::Pace;
@@ -49,12 +50,49 @@ pub struct Run {
     pub connect_every: Duration,
     /// How long everybody sits in the lobby.
     pub idle: Duration,
-    /// How long a host looks at a board.
-    pub pause: Duration,
+    /// When a host asks.
+    pub asking: Asking,
     /// Where clients come from.
     pub source: Option<Sources>,
     /// After which the run is given up.
     pub timeout: Duration,
+}
+
+/// When a host asks its questions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asking {
+    /// So long after each board.
+    Pause(Duration),
+    /// So long after each question, or as soon as its board is out.
+    Every(Duration),
+}
+
+impl Asking {
+    /// When game number `no` of `games` asks its first question, if play begins at this time.
+    #[must_use]
+    pub fn begin(self, play: Instant, no: u32, games: u32) -> Instant {
+        match self {
+            Self::Pause(_) => play,
+            Self::Every(every) => play + every * no / games,
+        }
+    }
+
+    /// When a game that began at this time, and has seen `asked` boards, goes on.
+    #[must_use]
+    pub fn next(self, began: Instant, asked: u32, now: Instant) -> Instant {
+        match self {
+            Self::Pause(pause) => now + pause,
+            Self::Every(every) => began + every * asked,
+        }
+    }
+
+    /// The longest that `questions` of a game may have to wait for their time, all together.
+    fn waits(self, questions: u32) -> Duration {
+        match self {
+            Self::Pause(pause) => pause * questions,
+            Self::Every(every) => every * (questions + 1),
+        }
+    }
 }
 
 /// Addresses to come from.
@@ -135,7 +173,10 @@ impl Run {
             pace,
             connect_every: Duration::from_secs_f64(1.0 / args.connect_rate),
             idle: Duration::from_millis(args.idle_ms),
-            pause: Duration::from_millis(args.pause_ms),
+            asking: args.every_ms.map_or_else(
+                || Asking::Pause(Duration::from_millis(args.pause_ms)),
+                |every_ms| Asking::Every(Duration::from_millis(every_ms)),
+            ),
             source: source.transpose()?,
             timeout: Duration::ZERO,
         };
@@ -151,7 +192,8 @@ impl Run {
         self.connect_every * players
             + self.idle
             + Duration::from_millis(limits)
-            + (self.pause + QUESTION_SLACK) * questions
+            + self.asking.waits(questions)
+            + QUESTION_SLACK * questions
     }
 }
 
@@ -205,6 +247,20 @@ mod tests {
         let run = run("--players 1000 --rate 100").unwrap_or_else(|failure| panic!("{}", failure.message));
         assert_eq!(run.pace, Pace::Spread(Duration::from_secs(10)));
         assert!(run.quiz.questions.iter().all(|question| question.limit_ms == 13_000));
+    }
+
+    #[test]
+    fn games_begin_evenly_apart_and_keep_their_time() {
+        let ms = Duration::from_millis;
+        let play = Instant::now();
+        let asking = Asking::Every(ms(1_000));
+        let begins: Vec<Duration> = (0..4).map(|no| asking.begin(play, no, 4) - play).collect();
+        assert_eq!(begins, [ms(0), ms(250), ms(500), ms(750)]);
+        let began = asking.begin(play, 1, 4);
+        assert_eq!(asking.next(began, 3, play + ms(2_999)), play + ms(3_250), "whatever the last question took");
+        let pausing = Asking::Pause(ms(20));
+        assert_eq!(pausing.begin(play, 3, 4), play);
+        assert_eq!(pausing.next(play, 3, play + ms(999)), play + ms(1_019));
     }
 
     #[test]

@@ -50,6 +50,15 @@ pub enum Order {
         /// When.
         at_us: u64,
     },
+    /// The host has heard that a question takes no more answers, and its markers follow at once.
+    Closed {
+        /// Of which game.
+        game: GameId,
+        /// Which.
+        question: QuestionNo,
+        /// When, the grace that no one can do anything about taken in.
+        at_us: u64,
+    },
     /// The host has ended the game with this number in the run: all should hear of it soon.
     Over(u32),
     /// Tell the figures so far.

@@ -113,7 +113,6 @@ impl Gamer {
                 let now = Instant::now();
                 match message {
                     ServerMessage::Question(question) => meter.delivered(game, question.question, now),
-                    ServerMessage::Closed(stopped) => meter.closed(game, stopped.question, stopped.reason, now),
                     ServerMessage::Board(board) => meter.board(game, board.question, now),
                     _ => {}
                 }

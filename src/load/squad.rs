@@ -59,6 +59,7 @@ pub async fn play(around: Around, mut orders: mpsc::Receiver<Order>, reports: mp
                 parts.spawn(one_part(part, around.clone(), began, heard, reports.clone()));
             }
             Order::Asked { game, question, at_us } => around.meter.asked(game, question, at_us),
+            Order::Closed { game, question, at_us } => around.meter.closed(game, question, at_us),
             Order::Over(no) => over.entry(no).or_default().cancel(),
             Order::Tell => {
                 if reports.send(Report::Told(Box::new(around.meter.figures()))).await.is_err() {

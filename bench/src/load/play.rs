@@ -38,6 +38,8 @@ pub struct Sample {
 pub struct Played {
     /// What each client told.
     pub told: Vec<Told>,
+    /// How long the last game of a client began after the first, s.
+    pub stagger_s: f64,
     /// Before anybody came.
     pub begun: Snapshot,
     /// When everybody had sat in the lobby: the questions come next.
@@ -65,6 +67,7 @@ pub async fn play(ground: &Ground, specs: &[LoadSpec]) -> Result<Played, BenchEr
         readers.push(listen(client, no, sender.clone(), roster.clone()));
     }
     drop(sender);
+    let stagger_s = specs.iter().map(LoadSpec::stagger_s).fold(0.0, f64::max);
     let mut watch = Watch::new(roster, begun, specs.len());
     let mut ticks = interval(SAMPLE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -81,7 +84,7 @@ pub async fn play(ground: &Ground, specs: &[LoadSpec]) -> Result<Played, BenchEr
     }
     while readers.next().await.is_some() {}
     watch.sample().await;
-    Ok(watch.end())
+    Ok(watch.end(stagger_s))
 }
 
 /// Hands on what a client says until it ends.
@@ -134,11 +137,11 @@ impl Watch {
         self.samples.push(Sample { snapshot: self.roster.snapshot(), acked, scored });
     }
 
-    fn end(self) -> Played {
+    fn end(self, stagger_s: f64) -> Played {
         let now = self.roster.snapshot();
         let rested = self.rested.unwrap_or_else(|| self.begun.clone());
         let played = self.played.unwrap_or(now);
-        Played { told: self.told, begun: self.begun, rested, played, samples: self.samples }
+        Played { told: self.told, stagger_s, begun: self.begun, rested, played, samples: self.samples }
     }
 }
 
@@ -175,12 +178,12 @@ impl Played {
         })
     }
 
-    /// How long the questions took, s.
+    /// How long each game's questions took, s: the last game begins after the first.
     pub fn seconds(&self) -> f64 {
-        self.answers().map(|one| one.seconds).fold(0.0, f64::max)
+        (self.answers().map(|one| one.seconds).fold(0.0, f64::max) - self.stagger_s).max(0.0)
     }
 
-    /// Answers/s that really left over the whole time.
+    /// Answers/s that really left over the whole time of each game.
     pub fn offered_per_s(&self) -> f64 {
         let seconds = self.seconds();
         if seconds > 0.0 { self.counts().1 as f64 / seconds } else { 0.0 }

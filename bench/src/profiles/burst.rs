@@ -3,7 +3,7 @@
 use super::unanswered;
 use crate::bench::{Bench, lanes, load};
 use crate::error::BenchError;
-use crate::load::{LoadSpec, Pace, play};
+use crate::load::{Asking, LoadSpec, Pace, play};
 use crate::result::{Figure, RunResult, Target};
 
 const EDGES: u32 = 2;
@@ -24,7 +24,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
     let kafka = bench.kafka_floor(f64::from(players) / FLOOR_S, FLOOR_S, EDGES, keys).await?;
     let crowd = bench.crowd_floor(players, EDGES).await?;
     let fleet = bench.fleet(EDGES, SCORING).await?;
-    let sources = |spec| LoadSpec { sources: true, pause_ms: 2_000, ..spec };
+    let sources = |spec| LoadSpec { sources: true, asking: Asking::PauseMs(2_000), ..spec };
     let warm = sources(load(players, 1, 1, Pace::Rate(f64::from(players) / WARM_UP_SPREAD_S), seed ^ 0xff));
     bench.warm_up(&fleet, &warm).await?;
     let spec = sources(load(players, 1, QUESTIONS, Pace::Burst, seed));

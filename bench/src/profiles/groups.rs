@@ -31,9 +31,9 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
     let step_s = bench.sizes.groups_s;
     let dir = bench.logs.join(format!("groups-{seed}"));
     let mut fleet = bench.fleet(EDGES, 1).await?;
-    let overhead_s = bench.calibrate(&fleet, (players, games), bench.sizes.groups_rate, seed).await?;
+    bench.warm_up_steady(&fleet, (players, games), bench.sizes.groups_rate, seed).await?;
     let seconds = step_s * (ARRIVALS.len() + 1) as f64;
-    let spec = steady_load(players, games, bench.sizes.groups_rate, seconds, overhead_s, seed);
+    let spec = steady_load(players, games, bench.sizes.groups_rate, seconds, seed);
     let spec = LoadSpec { log: Some(dir.clone()), ..spec };
     let ground = fleet.ground();
     let (played, times) =

@@ -1,24 +1,25 @@
 //! The rate is raised in steps until acks or scoring fall behind.
 
 use super::unanswered;
-use crate::bench::{Bench, lanes, load, steady_load};
+use crate::bench::{Bench, lanes, steady_load};
 use crate::error::BenchError;
 use crate::ledger::Books;
-use crate::load::{Pace, Played, play};
+use crate::load::{Played, play};
 use crate::result::{Curve, Figure, Plot, RunResult, Target};
 use crate::sizes::KNEE_STEP;
 
 const EDGES: u32 = 2;
 const SCORING: u32 = 2;
-const WARM_UP_QUESTIONS: u32 = 6;
-const WARM_UP_SPREAD_S: f64 = 3.0;
 /// What gives first, ms and s.
 const ACK_P99_MS_MAX: f64 = 100.0;
 const BEHIND_S_MAX: f64 = 1.0;
+/// A step that offers less than this share of what was asked for has a system that keeps games waiting.
+const OFFERED_SHARE: f64 = 0.97;
 /// What is asked for.
 const TARGET: f64 = 20_000.0;
 
 struct Step {
+    target: f64,
     offered: f64,
     played: Played,
     books: Books,
@@ -27,6 +28,7 @@ struct Step {
 impl Step {
     fn holds(&self) -> bool {
         self.played.games().1.is_none()
+            && self.offered >= self.target * OFFERED_SHARE
             && self.played.ack().p99 <= ACK_P99_MS_MAX
             && self.played.behind_s() <= BEHIND_S_MAX
     }
@@ -36,12 +38,11 @@ impl Step {
 pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
     let (players, games) = bench.sizes.knee;
     let fleet = bench.fleet(EDGES, SCORING).await?;
-    let warm = load(players, games, WARM_UP_QUESTIONS, Pace::Rate(f64::from(players) / WARM_UP_SPREAD_S), seed ^ 0xff);
-    let mut overhead_s = bench.warm_up(&fleet, &warm).await?;
+    bench.warm_up_steady(&fleet, (players, games), bench.sizes.knee_from, seed).await?;
     let mut steps: Vec<Step> = Vec::new();
     let mut target = bench.sizes.knee_from;
     while target <= bench.sizes.knee_to {
-        let spec = steady_load(players, games, target, bench.sizes.knee_step_s, overhead_s, seed + steps.len() as u64);
+        let spec = steady_load(players, games, target, bench.sizes.knee_step_s, seed + steps.len() as u64);
         let played = play(&fleet.ground(), std::slice::from_ref(&spec)).await?;
         let offered = played.offered_per_s();
         let (ack, behind) = (played.ack(), played.behind_s());
@@ -50,10 +51,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
             ack.p99
         );
         let books = bench.books(&played, spec.questions).await?;
-        if let Pace::Rate(rate) = spec.pace {
-            overhead_s = (played.seconds() / f64::from(spec.questions) - f64::from(players) / rate).max(0.0);
-        }
-        let step = Step { offered, played, books };
+        let step = Step { target, offered, played, books };
         let holds = step.holds();
         steps.push(step);
         if !holds {

@@ -9,7 +9,7 @@ use crate::bench::{Bench, load};
 use crate::error::BenchError;
 use crate::fleet::Fleet;
 use crate::ledger::Books;
-use crate::load::{LoadSpec, Pace, Played, play};
+use crate::load::{Asking, LoadSpec, Pace, Played, play};
 use crate::process::Snapshot;
 use crate::result::{Curve, Figure, Plot, RunResult, Target};
 use crate::sizes::{LOAD_GAMES_MAX, MANY_PLAYERS};
@@ -88,7 +88,7 @@ async fn part(bench: &Bench, fleet: &Fleet, games: u32, seed: u64) -> Result<Par
             let players = games * MANY_PLAYERS;
             LoadSpec {
                 connect_rate: CONNECT_RATE / f64::from(clients),
-                pause_ms: 500,
+                asking: Asking::PauseMs(500),
                 ..load(players, games, QUESTIONS, Pace::Rate(f64::from(players) / SPREAD_S), seed + u64::from(no))
             }
         })

@@ -19,8 +19,8 @@ const GROWTH_MAX: f64 = 1.05;
 pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
     let (players, seconds) = bench.sizes.messages;
     let fleet = bench.fleet(EDGES, SCORING).await?;
-    let overhead_s = bench.calibrate(&fleet, (players, GAMES), bench.sizes.messages_rate, seed).await?;
-    let spec = steady_load(players, GAMES, bench.sizes.messages_rate, seconds, overhead_s, seed);
+    bench.warm_up_steady(&fleet, (players, GAMES), bench.sizes.messages_rate, seed).await?;
+    let spec = steady_load(players, GAMES, bench.sizes.messages_rate, seconds, seed);
     let played = play(&fleet.ground(), std::slice::from_ref(&spec)).await?;
     let books = bench.books(&played, spec.questions).await?;
     fleet.down().await;

@@ -1,4 +1,4 @@
-//! A steady load: the rate is what is really offered over the whole time, boards and pauses included.
+//! A steady load: the rate is what is really offered over the whole time of each game, boards included.
 
 use super::{memory, unanswered};
 use crate::bench::{Bench, lanes, steady_load};
@@ -17,8 +17,8 @@ pub async fn run(bench: &Bench, target: f64, fast: bool, seed: u64) -> Result<Ru
     let kafka = bench.kafka_floor(target, bench.sizes.floor_s, EDGES, lanes(players, games)).await?;
     let echo = bench.echo_floor(target).await?;
     let fleet = bench.fleet(EDGES, SCORING).await?;
-    let overhead_s = bench.calibrate(&fleet, (players, games), target, seed).await?;
-    let spec = steady_load(players, games, target, bench.sizes.steady_s, overhead_s, seed);
+    bench.warm_up_steady(&fleet, (players, games), target, seed).await?;
+    let spec = steady_load(players, games, target, bench.sizes.steady_s, seed);
     let played = play(&fleet.ground(), std::slice::from_ref(&spec)).await?;
     let books = bench.books(&played, spec.questions).await?;
     fleet.down().await;
@@ -52,6 +52,5 @@ pub async fn run(bench: &Bench, target: f64, fast: bool, seed: u64) -> Result<Ru
         log: false,
         curves: memory(&played, &["edge", "sessions", "scoring", "board", "ledger"]),
     };
-    let notes = vec![format!("a question took {overhead_s:.2} s beside the time over which its answers were spread")];
-    Ok(RunResult { notes, plots: vec![plot], ..played.result(figures, books) })
+    Ok(RunResult { plots: vec![plot], ..played.result(figures, books) })
 }
