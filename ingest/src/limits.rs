@@ -25,9 +25,14 @@ pub const APPEND_RETRY_AFTER_MS: u32 = 500;
 pub const JOIN_WAIT_MS: u64 = 5_000;
 /// When a client whose join came to nothing may try again, ms.
 pub const JOIN_RETRY_AFTER_MS: u32 = 1_000;
+/// How long players who have all answered may wait to hear that the question is closed, ms: they mostly hear it
+/// together with the board.
+pub const CLOSED_HOLD_MS: u64 = 100;
+/// How long a board may wait for the outcomes behind it, ms: it mostly leaves in one write with a player's own.
+pub const BOARD_HOLD_MS: u64 = 20;
 /// How long after an answer's receipt its client is told that it was taken, when the log has not
 /// acknowledged it by then, ms. What an edge that dies sooner has taken loses its time.
-pub const TAKEN_AFTER_MS: u64 = 25;
+pub const TAKEN_AFTER_MS: u64 = 100;
 /// Look-ups of stored answers of one socket at once.
 pub const LOOKUPS_IN_FLIGHT_MAX: u32 = 4;
 /// Look-ups of stored answers of one edge at once.

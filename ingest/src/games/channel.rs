@@ -1,6 +1,7 @@
 //! A held game: its view, what it told lately, and the sockets that are told.
 
 mod greet;
+mod held;
 mod lobby;
 mod sockets;
 
@@ -18,9 +19,12 @@ use super::recovery::{Recovery, Told};
 use crate::connection::{Mark, NotAttached, Role, command_refused};
 use crate::deliveries::ResultWrites;
 use crate::fair_time::Greeted;
-use crate::limits::{CATCH_UP_MS, CLOCK_POLL_MS, CLOCK_WAIT_MS, FRESH_US_MAX, RECOVERY_WAIT_MS};
+use crate::limits::{
+    BOARD_HOLD_MS, CATCH_UP_MS, CLOCK_POLL_MS, CLOCK_WAIT_MS, CLOSED_HOLD_MS, FRESH_US_MAX, RECOVERY_WAIT_MS,
+};
 use crate::protocol::{Board, Counted, LobbyName, Over, ServerMessage, Stopped};
 use crate::telemetry;
+use held::Held;
 use sockets::{Socket, To};
 
 /// The question of the view, as far as time is concerned.
@@ -60,6 +64,7 @@ pub struct Channel {
     lobby_told: Option<Instant>,
     /// The result that was told last, until its writes are watched.
     result: Option<Arc<ResultWrites>>,
+    held: Held,
 }
 
 impl Channel {
@@ -89,6 +94,7 @@ impl Channel {
             lobby_due: None,
             lobby_told: None,
             result: None,
+            held: Held::default(),
         }
     }
 
@@ -102,6 +108,12 @@ impl Channel {
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         !self.waiting.is_empty() || !self.unclocked.is_empty()
+    }
+
+    /// Whether players have not been told yet what came last; [`Channel::tick`] sees to it soon.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        self.held.due().is_some()
     }
 
     /// The latest question that takes no more answers.
@@ -127,7 +139,7 @@ impl Channel {
     #[must_use]
     pub fn next_tick(&self) -> Option<Instant> {
         let wait = (!self.waiting.is_empty()).then_some(self.wait_until);
-        [self.lobby_due, self.unclocked_due, wait].into_iter().flatten().min()
+        [self.lobby_due, self.unclocked_due, wait, self.held.due()].into_iter().flatten().min()
     }
 
     /// Takes a socket in, tells it so, and tells a player or host what it missed, or else the game's
@@ -142,6 +154,8 @@ impl Channel {
     }
 
     fn admit_socket(&mut self, attach: Attach, now: EdgeTime) {
+        // It is told the present state; what the others have still to hear is part of that.
+        self.release();
         let Attach { socket, role, cursor, mailbox, evict } = attach;
         self.remove(socket);
         if let Role::Player(player) | Role::Joiner(player) = role
@@ -228,6 +242,13 @@ impl Channel {
         if at.is_some() {
             self.recovery.keep(told.clone());
         }
+        let joins_held = matches!(
+            told.record.body,
+            ResultsBody::BoardPublished(_) | ResultsBody::OutcomesPublished(_) | ResultsBody::AnswersCounted(_)
+        );
+        if !joins_held {
+            self.release();
+        }
         let durable = |message: ServerMessage| at.into_iter().fold(message, ServerMessage::of_record);
         match &told.record.body {
             ResultsBody::GameOpened(_) | ResultsBody::Unknown => {}
@@ -238,12 +259,19 @@ impl Channel {
                 self.stopped = Some((stopped.question, stopped.reason));
                 let message = Stopped { question: stopped.question, reason: stopped.reason, at: None };
                 let message = durable(ServerMessage::Closed(message));
-                self.tell(To::All, &encode(&message, Mark::Stopped(stopped.question)));
+                let closed = encode(&message, Mark::Stopped(stopped.question));
+                self.tell(To::Hosts, &closed);
+                // When all have answered, nobody is kept thinking by not hearing it at once.
+                let wait_ms = if stopped.reason == StopReason::AllAnswered { CLOSED_HOLD_MS } else { 0 };
+                self.tell_players_soon(closed, wait_ms, now);
             }
             ResultsBody::BoardPublished(board) => {
                 let message = durable(ServerMessage::Board(Board::from(board)));
                 self.result = at.map(|at| ResultWrites::new(board.question, at));
-                self.tell(To::All, &encode::result(&message, Mark::Settled(board.question), self.result.clone()));
+                let board = encode::result(&message, Mark::Settled(board.question), self.result.clone());
+                self.tell(To::Hosts, &board);
+                // Each player's own outcome is right behind it in the log.
+                self.tell_players_soon(board, BOARD_HOLD_MS, now);
             }
             ResultsBody::OutcomesPublished(batch) => self.outcomes_published(batch, at),
             ResultsBody::CommandRefused(refused) => {
@@ -259,6 +287,7 @@ impl Channel {
     /// Goes on behind a gap of the log with the view that the store has now: tells all sockets the
     /// present state when it is newer. `next` is the offset that is read next.
     pub fn reload(&mut self, view: GameView, next: i64, now: EdgeTime) {
+        self.release();
         self.greet_unclocked(now);
         self.recovery = Recovery::behind_gap(&view, next);
         let newer = view.version() > self.view.version();
@@ -285,6 +314,9 @@ impl Channel {
     /// Does what is due: tells players of the lobby what was held back, and lets those in who have
     /// waited long enough for what they missed.
     pub fn tick(&mut self, now: EdgeTime) {
+        if self.held.due().is_some_and(|due| due <= now.mono) {
+            self.release();
+        }
         if self.lobby_due.is_some_and(|due| due <= now.mono) {
             self.tell_lobby(now);
         }
@@ -385,10 +417,17 @@ impl Channel {
         for outcome in &batch.outcomes {
             if self.players.contains_key(&outcome.player) {
                 let own = encode::outcome(batch.question, outcome, players, at, writes.clone());
-                self.tell_player(outcome.player, &own);
+                self.tell_behind_held(outcome.player, &own);
             }
         }
         self.result = writes;
+    }
+
+    fn tell_players_soon(&mut self, delivery: Arc<Delivery>, wait_ms: u64, now: EdgeTime) {
+        self.hold(delivery, Duration::from_millis(wait_ms), now.mono);
+        if wait_ms == 0 {
+            self.release();
+        }
     }
 
     fn players_on_board(&self, question: QuestionNo) -> i32 {

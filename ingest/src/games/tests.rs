@@ -22,7 +22,7 @@ use super::encode::EdgeTime;
 use super::mailbox::{Attach, Delivery, SocketId, mailbox};
 use super::recovery::Told;
 use crate::connection::{Mark, NotAttached, Role};
-use crate::limits::{CATCH_UP_MS, FRESH_US_MAX, LOBBY_INTERVAL_MS, MAILBOX_MAX};
+use crate::limits::{BOARD_HOLD_MS, CATCH_UP_MS, CLOSED_HOLD_MS, FRESH_US_MAX, LOBBY_INTERVAL_MS, MAILBOX_MAX};
 use crate::protocol::ServerMessage;
 use crate::signals::{Signal, Signals};
 
@@ -238,6 +238,51 @@ fn players_and_hosts_hear_what_is_theirs() {
     let Some(ServerMessage::Outcome(own)) = message(&last[3]) else { panic!("no outcome") };
     assert_eq!((own.total, own.players), (101, 9));
     assert_eq!(host.heard(), ["question", "counted", "closed", "board", "over"]);
+}
+
+/// Goal: what comes close together reaches a player in one go, in the order of the log, and late at most by
+/// what it may be held. Method: look into the mailboxes after each record.
+#[test]
+fn players_hear_the_close_the_board_and_their_outcome_in_one_go() {
+    let mut stage = Stage::new();
+    let (mut ada, mut host) = (stage.attach(Role::Player(player(1))), stage.attach(Role::Host));
+    let mut bob = stage.attach(Role::Player(player(2)));
+    stage.say(shown(0, WALL_US));
+    [&mut ada, &mut bob, &mut host].into_iter().for_each(|ear| drop(ear.heard()));
+    stage.say(QuestionStopped { question: 0, reason: StopReason::AllAnswered });
+    assert_eq!((ada.heard(), host.heard()), (vec![], vec!["closed".to_string()]));
+    assert!(stage.channel.holds_back());
+    stage.say(board(0));
+    assert_eq!((ada.heard(), host.heard()), (vec![], vec!["board".to_string()]));
+    stage.say(outcomes(0, &[1]));
+    assert_eq!(ada.heard(), ["closed", "board", "outcome"]);
+    assert_eq!(bob.heard(), [""; 0], "his may be in the next record");
+    // Who comes meanwhile hears the state as it is; the others have heard all that it is made of.
+    let mut cy = stage.attach(Role::Player(player(3)));
+    assert_eq!(bob.heard(), ["closed", "board"]);
+    stage.wait(BOARD_HOLD_MS);
+    assert_eq!((ada.heard(), bob.heard()), (vec![], vec![]));
+    assert_eq!(cy.heard(), ["[attached]", "board"]);
+    stage.say(outcomes(0, &[2]));
+    assert_eq!(bob.heard(), ["outcome"]);
+
+    // A board that is slow to come keeps nobody from hearing that the question is closed.
+    stage.say(shown(1, WALL_US));
+    assert_eq!(ada.heard(), ["question"]);
+    stage.say(QuestionStopped { question: 1, reason: StopReason::AllAnswered });
+    stage.wait(CLOSED_HOLD_MS - 1);
+    assert_eq!(ada.heard(), [""; 0]);
+    stage.wait(1);
+    assert_eq!(ada.heard(), ["closed"]);
+    // Nor does an outcome that does not come at all keep anybody from the board.
+    stage.say(board(1));
+    stage.wait(BOARD_HOLD_MS);
+    assert_eq!(ada.heard(), ["board"]);
+    assert!(!stage.channel.holds_back());
+    // Somebody may be thinking still: they hear at once.
+    stage.say(shown(2, WALL_US));
+    stage.say(QuestionStopped { question: 2, reason: StopReason::Host });
+    assert_eq!(ada.heard(), ["question", "closed"]);
 }
 
 #[test]
