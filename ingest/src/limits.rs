@@ -53,7 +53,7 @@ pub const PONG_WAIT_MS: u64 = 30_000;
 /// How long after it was sent something a silent client is pinged, ms.
 pub const PROBE_AFTER_MS: u64 = 4_000;
 /// How long after it was sent something a silent client is too slow, ms.
-pub const SLOW_WAIT_MS: u64 = 9_000;
+pub const SLOW_WAIT_MS: u64 = 8_000;
 /// Between two tries to log that a player is back, ms.
 pub const PRESENCE_RETRY_MS: u64 = 2_000;
 /// Tries to log that a player is back.
@@ -89,12 +89,13 @@ pub const ACCEPT_BACKOFF_MS: u64 = 100;
 pub const ACCEPT_PROBE_MS: u64 = 50;
 /// What the system holds of what a client was sent, bytes; it doubles the number for its own use.
 pub const SEND_BUFFER_BYTES: usize = 32 * 1024;
-/// How long a client may take to acknowledge what it was sent before the system breaks the connection, ms.
-pub const UNACKED_WAIT_MS: u64 = 9_000;
+/// How long a client may take to acknowledge what it was sent before the system breaks the connection, ms: longer
+/// than [`SLOW_WAIT_MS`], so that a client that does not read is told why it is sent away, and counted.
+pub const UNACKED_WAIT_MS: u64 = 9_500;
 /// By how much the waits of clients that are told to come back later differ, ms.
 pub const RETRY_SPREAD_MS: u32 = 1_000;
 
-const _: () = assert!(HEADER_WAIT_MS < 5_000 && UNACKED_WAIT_MS < 10_000);
+const _: () = assert!(HEADER_WAIT_MS < 5_000 && SLOW_WAIT_MS + 1_000 <= UNACKED_WAIT_MS && UNACKED_WAIT_MS < 10_000);
 
 /// Deliveries that wait in one socket's mailbox; one more evicts the socket.
 pub const MAILBOX_MAX: usize = 64;

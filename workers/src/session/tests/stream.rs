@@ -137,6 +137,9 @@ impl World {
             Input::Kick(player) => command(n, offset, KickPlayer { player: PlayerId::from_bits(player) }),
             Input::Join(player) => join(n, offset, player),
             Input::Gone(player, answered) => {
+                // Nobody has answered a question that was not asked.
+                let asked = self.told.iter().filter(|((of, _), _)| *of == n).map(|(_, question)| *question).max();
+                let answered = answered.filter(|question| asked.is_some_and(|asked| *question <= asked));
                 presence(PlayerDisconnected { player: PlayerId::from_bits(player), answered }.into())
             }
             Input::Back(player) => presence(PlayerConnected { player: PlayerId::from_bits(player) }.into()),
