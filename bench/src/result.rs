@@ -61,7 +61,8 @@ impl Figure {
         match self.target? {
             Target::AtMost(most) => Some(self.value <= most),
             Target::AtLeast(least) => Some(self.value >= least),
-            Target::FloorTimes(times) => self.ratio().map(|ratio| ratio <= times),
+            // Nothing takes no time at all: a zero was not measured.
+            Target::FloorTimes(times) => self.ratio().map(|ratio| ratio > 0.0 && ratio <= times),
         }
     }
 }
@@ -192,6 +193,7 @@ mod tests {
         assert_eq!(figure(51.0).target(Target::AtLeast(50.0)).meets(), Some(true));
         assert_eq!(figure(21.0).target(Target::FloorTimes(2.0)).meets(), Some(false));
         assert_eq!(figure(21.0).over(None).target(Target::FloorTimes(2.0)).meets(), None);
+        assert_eq!(figure(0.0).target(Target::FloorTimes(2.0)).meets(), Some(false), "not measured");
         assert_eq!(figure(21.0).meets(), None);
         assert_eq!(figure(25.0).ratio(), Some(2.5));
     }
