@@ -19,6 +19,8 @@ pub const CONNECT_RATE: f64 = 2_000.0;
 pub const IDLE_MS: u64 = 1_000;
 /// How long a host looks at a board where questions follow their forerunners' boards.
 pub const PAUSE_MS: u64 = 20;
+/// What counts as the rate asked for: this share of it. Less has a system that keeps games waiting.
+pub const OFFERED_SHARE: f64 = 0.97;
 /// For how long a steady load is warmed up with, s.
 const WARM_UP_S: f64 = 15.0;
 /// The longest cycle of questions of a warm-up, s.

@@ -1,7 +1,7 @@
 //! The rate is raised in steps until acks or scoring fall behind.
 
 use super::unanswered;
-use crate::bench::{Bench, lanes, steady_load};
+use crate::bench::{Bench, OFFERED_SHARE, lanes, steady_load};
 use crate::error::BenchError;
 use crate::ledger::Books;
 use crate::load::{Played, play};
@@ -13,8 +13,6 @@ const SCORING: u32 = 2;
 /// What gives first, ms and s.
 const ACK_P99_MS_MAX: f64 = 100.0;
 const BEHIND_S_MAX: f64 = 1.0;
-/// A step that offers less than this share of what was asked for has a system that keeps games waiting.
-const OFFERED_SHARE: f64 = 0.97;
 /// What is asked for.
 const TARGET: f64 = 20_000.0;
 

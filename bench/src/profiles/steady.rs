@@ -1,15 +1,13 @@
 //! A steady load: the rate is what is really offered over the whole time of each game, boards included.
 
 use super::{memory, unanswered};
-use crate::bench::{Bench, lanes, steady_load};
+use crate::bench::{Bench, OFFERED_SHARE, lanes, steady_load};
 use crate::error::BenchError;
 use crate::load::play;
 use crate::result::{Figure, Plot, RunResult, Target};
 
 const EDGES: u32 = 2;
 const SCORING: u32 = 2;
-/// What counts as the rate asked for: this share of it.
-const OFFERED_SHARE: f64 = 0.97;
 
 /// One run. `fast` says which targets it has.
 pub async fn run(bench: &Bench, target: f64, fast: bool, seed: u64) -> Result<RunResult, BenchError> {

@@ -30,10 +30,9 @@ impl Held {
 impl Channel {
     /// Keeps a result back from players, for so long at most.
     pub(super) fn hold(&mut self, delivery: Arc<Delivery>, wait: Duration, now: Instant) {
-        // Who has been told a part already is told the rest at once, for order counts.
-        let told: Vec<SocketId> = self.held.told.iter().copied().collect();
-        for socket in told {
-            self.push(socket, &delivery);
+        if !self.held.told.is_empty() {
+            // What was held has begun to go out: this is something new.
+            self.release();
         }
         self.held.deliveries.push(delivery);
         self.held.due = Some(now + wait);
