@@ -53,13 +53,20 @@ async fn bad_input_is_told_and_harms_nobody() {
     assert_eq!(ack["type"], "ack", "{ack}");
     ada.send(&answer(0, "0000000000003", &[1])).await;
     // The question may have closed meanwhile, for all have answered.
-    let again = ada.next(&["ack", "error"]).await;
+    let mut again = ada.next(&["ack", "error", "board"]).await;
+    let mut board = None;
+    if again["type"] == "board" {
+        board = Some(std::mem::replace(&mut again, ada.next(&["ack", "error"]).await));
+    }
     if again["type"] == "ack" {
         assert_eq!(again["receipt"], ack["receipt"], "a resend has the same receipt");
     } else {
         assert_eq!(again["code"], "question_closed");
     }
-    let board = ada.next(&["board"]).await;
+    let board = match board {
+        Some(board) => board,
+        None => ada.next(&["board"]).await,
+    };
     assert_eq!((board["answered"].as_i64(), board["correct_count"].as_i64()), (Some(1), Some(1)), "{board}");
     assert_eq!(ada.refused(&answer(0, "0000000000004", &[1])).await, "question_closed");
     host.send(&json!({ "type": "command", "id": "2", "do": "end" })).await;

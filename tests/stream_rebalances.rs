@@ -153,9 +153,8 @@ impl Stage {
         enough(&self.heard)
     }
 
-    /// Watches what a change does to the lanes: the longest time for which one got nowhere, and how many
-    /// stood still for longer than half a second.
-    fn watch(&mut self, what: &str) -> Duration {
+    /// Watches what a change does to the lanes: how long one got nowhere, at the longest and for a quarter of them.
+    fn watch(&mut self, what: &str) -> Pauses {
         let from = Instant::now();
         self.hear(WATCHED, |_| false);
         let mut pauses: Vec<Duration> = self.lanes.iter().map(|lane| self.heard[lane].pause(from)).collect();
@@ -168,7 +167,7 @@ impl Stage {
             pauses[pauses.len() / 2].as_secs_f64(),
             pauses.len()
         );
-        longest
+        Pauses { longest, quarter: pauses[pauses.len() / 4] }
     }
 
     /// Closes all lanes and holds their counts against what was sent.
@@ -183,6 +182,14 @@ impl Stage {
             assert!(heard.closed.iter().all(|scored| *scored == sent as i64), "{lane}: {:?} of {sent}", heard.closed);
         }
     }
+}
+
+/// For how long lanes got nowhere.
+#[derive(Clone, Copy, Debug)]
+struct Pauses {
+    longest: Duration,
+    /// A quarter of them stood still for no longer.
+    quarter: Duration,
 }
 
 impl Heard {
@@ -262,12 +269,14 @@ async fn a_change_of_the_group_stops_no_partition_for_long() {
     let sent = answering.await.expect("no panic");
     stage.judge(sent).await;
     println!("seed=0 fault=rebalances sigterm_s={:.2} answers={}", ended.as_secs_f64(), sent * lanes as u64);
-    assert!(steady < Duration::from_secs(1), "at rest: {steady:?}");
-    for (what, pause) in [("second", second), ("fourth", fourth), ("left", left), ("again", again)] {
-        assert!(pause < Duration::from_secs(3), "{what}: {pause:?}");
+    assert!(steady.longest < Duration::from_secs(2), "at rest: {steady:?}");
+    for (what, pauses) in [("second", second), ("fourth", fourth), ("left", left), ("again", again)] {
+        // Nobody waits for the end of a session, and who keeps its worker goes on.
+        assert!(pauses.longest < Duration::from_secs(5), "{what}: {pauses:?}");
+        assert!(pauses.quarter < Duration::from_secs(1), "{what}: {pauses:?}");
     }
-    assert!(killed < Duration::from_secs(10), "killed: {killed:?}");
-    assert!(ended < Duration::from_secs(6), "SIGTERM: {ended:?}");
+    assert!(killed.longest < Duration::from_secs(10), "killed: {killed:?}");
+    assert!(ended < Duration::from_secs(8), "SIGTERM: {ended:?}");
 }
 
 /// Every two seconds a worker starts or is killed, for a minute.

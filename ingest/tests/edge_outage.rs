@@ -74,9 +74,13 @@ async fn an_edge_that_stops_sends_its_players_away_and_loses_nothing() {
         player.question().await;
     }
     let mut idle = rig.client().await;
+    // The edge has an answer, and the log has not acknowledged it, when it stops.
+    rig.cluster.round_trip(Duration::from_millis(400)).unwrap();
     players[0].pick(0, 1, 2).await;
+    players[0].taken().await;
     rig.edge.stop.cancel();
     players[0].ack().await;
+    rig.cluster.round_trip(Duration::ZERO).unwrap();
     for player in players.iter_mut().chain([&mut idle]) {
         assert_eq!(player.closed().await, 3001);
         assert_eq!(player.reason, "going_away 1000ms", "the close names a wait");

@@ -20,19 +20,29 @@ use tokio::sync::{mpsc, oneshot};
 /// An edge on a thread of its own, that can be made to stand still.
 struct Stoppable {
     address: std::net::SocketAddr,
-    stops: mpsc::UnboundedSender<Duration>,
+    stops: mpsc::UnboundedSender<(Duration, oneshot::Sender<()>)>,
+}
+
+impl Stoppable {
+    /// Has it stand still for so long; returns when it does.
+    async fn stop(&self, pause: Duration) {
+        let (stands, standing) = oneshot::channel();
+        self.stops.send((pause, stands)).unwrap();
+        standing.await.unwrap();
+    }
 }
 
 async fn stoppable(rig: &Rig) -> Stoppable {
     let (cluster, codec, store) = (Arc::clone(&rig.cluster), Arc::clone(&rig.codec), Arc::clone(&rig.store));
     let (ready, address) = oneshot::channel();
-    let (stops, mut asked) = mpsc::unbounded_channel::<Duration>();
+    let (stops, mut asked) = mpsc::unbounded_channel::<(Duration, oneshot::Sender<()>)>();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
             let edge = start_edge(&cluster, &codec, &store, EdgeConfig::new(SECRET), "edge-9").await;
             ready.send(edge.address).unwrap();
-            while let Some(pause) = asked.recv().await {
+            while let Some((pause, stands)) = asked.recv().await {
+                stands.send(()).unwrap();
                 // As a stop of the process: nothing of the edge runs.
                 std::thread::sleep(pause);
             }
@@ -50,9 +60,8 @@ async fn an_edge_that_stood_still_sends_its_clients_away() {
     ada.join(created.pin, "Ada").await;
     rig.script.open(created.game, 0).await;
     ada.question().await;
-    edge.stops.send(Duration::from_millis(ZOMBIE_GAP_MS + 1_000)).unwrap();
+    edge.stop(Duration::from_millis(ZOMBIE_GAP_MS + 1_000)).await;
     // While nobody looks: an answer, and the end of the question.
-    tokio::time::sleep(Duration::from_millis(300)).await;
     ada.pick(0, 5, 1).await;
     rig.script.stop(created.game, 0).await;
     let mut told = None;

@@ -13,13 +13,14 @@ def measure(clients):
     boards, nexts = host_waits(clients)
     kinds = {"receipt": receipts, "board": boards, "next": nexts}
     beyond = [max(waits) - median(waits) for waits in kinds.values() if waits]
-    slowest = [line.get("ack_us", 0) for line in clients.lines if line["event"] == "acked"]
+    slowest = sorted(line.get("ack_us", 0) for line in clients.lines if line["event"] == "acked")
     reconnects = sorted(line["took_ms"] for line in clients.lines if line["event"] == "reconnected")
     return {
         **{f"{kind}_wait_s": round(max(waits, default=0) / 1e6, 3) for kind, waits in kinds.items()},
         "unavailable_s": round(max(beyond, default=0) / 1e6, 3),
         "ack_max_s": round(max(slowest, default=0) / 1e6, 3),
-        "ack_p99_ms": round(quantile(sorted(slowest), 0.99) / 1e3, 1),
+        "ack_p75_ms": round(quantile(slowest, 0.75) / 1e3, 1),
+        "ack_p99_ms": round(quantile(slowest, 0.99) / 1e3, 1),
         "reconnect_p99_ms": quantile(reconnects, 0.99),
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::course::Course;
+use crate::course::{Course, back_s_max};
 use crate::fleet::{Cluster, Fleet};
 use crate::load::Plan;
 use crate::proxy::{Proxy, Toxics, Way};
@@ -23,11 +23,11 @@ async fn f09_the_broker_is_killed() {
     tokio::task::spawn_blocking(move || drop(down)).await.expect("no panic");
     let down_s = began.elapsed().as_secs_f64();
     let deferred = course.load.progress().all("deferred");
-    let verdict =
+    let (verdict, revived) =
         course.end_supervised(|_, revived| format!("down_s={down_s:.1} deferred={deferred} crashed={revived}")).await;
     assert!(verdict.number("ack_max_s") > 1.0 || deferred > 0, "players noticed");
     let waited = verdict.number("unavailable_s");
-    assert!(waited <= down_s + 10.0, "good again {:.1} s after the broker was up", waited - down_s);
+    assert!(waited <= down_s + back_s_max(revived), "good again {:.1} s after the broker was up", waited - down_s);
 }
 
 /// F09. Goal: a broker that does not answer for 15 s makes edges say "retry" and costs no answer.
@@ -41,11 +41,11 @@ async fn f09_the_broker_sleeps() {
     sleep(Duration::from_secs(15)).await;
     drop(paused);
     let deferred = course.load.progress().all("deferred");
-    let verdict =
+    let (verdict, revived) =
         course.end_supervised(|_, revived| format!("down_s=15.0 deferred={deferred} crashed={revived}")).await;
     assert!(deferred > 0, "players were told to send again");
     let waited = verdict.number("unavailable_s");
-    assert!(waited <= 25.0, "good again {:.1} s after the broker was", waited - 15.0);
+    assert!(waited <= 15.0 + back_s_max(revived), "good again {:.1} s after the broker was", waited - 15.0);
 }
 
 /// The edges reach Kafka through this; everybody else goes the straight way.
@@ -61,7 +61,8 @@ async fn behind_a_proxy(fault: &'static str, plan: Plan) -> (Course, Proxy) {
 /// Control: answers were thrown away each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn f13_receipts_of_the_broker_are_lost() {
-    let plan = Plan { questions: 5, ..Plan::default() };
+    // Slow enough that answers are still to come behind each share.
+    let plan = Plan { questions: 5, think_ms: "100..4000", ..Plan::default() };
     let (mut course, proxy) = behind_a_proxy("F13", plan).await;
     let mut lost = 0;
     for question in 0..5_i64 {

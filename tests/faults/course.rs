@@ -16,6 +16,15 @@ use crate::stack::Servers;
 /// The longest time in which nobody is served after a single fault, seconds.
 pub const UNAVAILABLE_S_MAX: f64 = 10.0;
 
+/// How long a game may wait after the broker is back, seconds; when a process died of it, its session in its
+/// group has to end first.
+pub fn back_s_max(revived: u32) -> f64 {
+    UNAVAILABLE_S_MAX + if revived > 0 { SESSION_S } else { 0.0 }
+}
+
+/// After that a member of a group that says nothing is taken for dead, seconds.
+const SESSION_S: f64 = 6.0;
+
 /// How often a supervisor looks at its processes.
 const SUPERVISE_EVERY: Duration = Duration::from_millis(200);
 
@@ -126,8 +135,9 @@ impl Course {
 
     /// As [`Course::end`], and meanwhile what crashes is started again, as a supervisor does. For tests in
     /// which the broker comes back: librdkafka 2.12 reads memory that is not its own when a broker answers a
-    /// fetch before it leads its partitions again (confluentinc/librdkafka#5280), and may die of it.
-    pub async fn end_supervised(self, more: impl FnOnce(&Verdict, u32) -> String) -> Verdict {
+    /// fetch before it leads its partitions again (confluentinc/librdkafka#5280), and may die of it. Also how many
+    /// did.
+    pub async fn end_supervised(self, more: impl FnOnce(&Verdict, u32) -> String) -> (Verdict, u32) {
         let Self { fault, seed, folder, servers, mut fleet, load, _turn } = self;
         let mut revived = 0;
         let mut ending = std::pin::pin!(load.end());
@@ -138,7 +148,7 @@ impl Course {
             }
         };
         let judged = Judged { fault, seed, folder, servers, fleet, _turn };
-        judged.judge(ending, |verdict| more(verdict, revived)).await
+        (judged.judge(ending, |verdict| more(verdict, revived)).await, revived)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::stack::{Servers, signal};
 
@@ -17,6 +17,9 @@ use crate::stack::{Servers, signal};
 const LISTEN_WAIT: Duration = Duration::from_secs(60);
 /// How long a role may take to drain before it is killed.
 const DRAIN_WAIT: Duration = Duration::from_secs(15);
+/// How long a busy process may take to tell its metrics, and the wait between two tries.
+const METRICS_WAIT: Duration = Duration::from_secs(15);
+const METRICS_RETRY: Duration = Duration::from_millis(200);
 /// The signals of a process that spoilt its own memory: SIGABRT, SIGBUS, SIGSEGV.
 const CRASHES: [i32; 3] = [6, 7, 11];
 /// The same on every edge of a test; it protects nothing.
@@ -222,7 +225,14 @@ impl Fleet {
 
     /// A metric of a process: the sum over its labels of those series whose line has all of `having`.
     pub async fn metric(&self, name: &str, metric: &str, having: &[&str]) -> f64 {
-        let (_, text) = self.ask(name, "/metrics").await.unwrap_or_else(|| panic!("{name} tells no metrics"));
+        let began = Instant::now();
+        let text = loop {
+            if let Some((_, text)) = self.ask(name, "/metrics").await {
+                break text;
+            }
+            assert!(began.elapsed() < METRICS_WAIT, "{name} tells no metrics");
+            sleep(METRICS_RETRY).await;
+        };
         text.lines()
             .filter(|line| line.starts_with(metric) && line[metric.len()..].starts_with([' ', '{']))
             .filter(|line| having.iter().all(|part| line.contains(part)))

@@ -112,6 +112,7 @@ impl Progress {
 
     fn take(&mut self, line: &Value) {
         let event = line["event"].as_str().unwrap_or_default().to_string();
+        let question = line["question"].as_i64().unwrap_or(-1);
         if let Some(edge) = line["edge"].as_str() {
             *self.by_edge.entry((edge.to_string(), event.clone())).or_default() += 1;
         }
@@ -124,10 +125,14 @@ impl Progress {
         if self.pin.is_none() {
             self.pin = line["pin"].as_str().map(String::from);
         }
-        if event == "applied" && line["player"].is_null() && line["kind"] == "board" {
-            *self.counts.entry(("board-of-host".to_string(), -1)).or_default() += 1;
+        if event == "applied" && line["player"].is_null() {
+            match line["kind"].as_str() {
+                Some("board") => *self.counts.entry(("board-of-host".to_string(), -1)).or_default() += 1,
+                Some("question") => *self.counts.entry(("question-of-host".to_string(), question)).or_default() += 1,
+                _ => {}
+            }
         }
-        *self.counts.entry((event, line["question"].as_i64().unwrap_or(-1))).or_default() += 1;
+        *self.counts.entry((event, question)).or_default() += 1;
     }
 }
 
@@ -221,6 +226,13 @@ impl Load {
     /// Waits until half of all players have their receipt for a question.
     pub async fn half_acked(&mut self, question: i64) {
         self.acked(question, 0.5).await;
+    }
+
+    /// Waits until half of all players have their receipt for a question, and no game is behind it.
+    pub async fn half_acked_by_all(&mut self, question: i64) {
+        let games = u64::from(self.plan.games);
+        self.until("games", |progress| progress.of("question-of-host", question) >= games).await;
+        self.half_acked(question).await;
     }
 
     /// Waits until the games are over: whether all players heard the end, and the last line.

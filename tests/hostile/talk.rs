@@ -55,7 +55,9 @@ impl Room {
         let question = self.next;
         self.next += 1;
         let id = format!("open {question}");
-        self.host.send(&json!({ "type": "command", "id": id, "do": "open", "question": question })).await;
+        let open = json!({ "type": "command", "id": id, "do": "open", "question": question });
+        let done = self.host.ask(&open, "done").await;
+        assert_eq!(done["type"], "done", "{done}");
         self.ada.next(&["question"]).await;
         question
     }
@@ -64,8 +66,8 @@ impl Room {
     pub async fn answer(&mut self, question: u16) -> Duration {
         let sent = Instant::now();
         let submission = format!("{:013}", u32::from(question) + 1);
-        self.ada.send(&json!({ "type": "answer", "question": question, "submission": submission, "picks": [1] })).await;
-        let ack = self.ada.next(&["ack", "error"]).await;
+        let answer = json!({ "type": "answer", "question": question, "submission": submission, "picks": [1] });
+        let ack = self.ada.ask(&answer, "ack").await;
         assert_eq!(ack["type"], "ack", "{ack}");
         sent.elapsed()
     }

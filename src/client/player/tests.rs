@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, http::HeaderValue};
 
 use super::*;
-use crate::client::link::{Heartbeat, Hello, Way};
+use crate::client::link::{HEARTBEAT, Heartbeat, Hello, Way};
 
 /// How long a part may take.
 const PART_WAIT: Duration = Duration::from_secs(20);
@@ -169,7 +169,7 @@ impl Script for Diary {
     }
 }
 
-/// A player at two edges, which take a silence of 400 ms for death.
+/// A player at two edges.
 struct Scene {
     first: TcpListener,
     second: TcpListener,
@@ -179,15 +179,16 @@ struct Scene {
 
 impl Scene {
     async fn open() -> Self {
+        Self::with(HEARTBEAT).await
+    }
+
+    /// With a heartbeat of its own, for what is about silence.
+    async fn with(heartbeat: Heartbeat) -> Self {
         let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let edges = [first.local_addr().unwrap(), second.local_addr().unwrap()];
         let mut way = Way::new(&edges, 4, PART_WAIT);
-        way.heartbeat = Heartbeat {
-            ping_after: Duration::from_millis(150),
-            silence_max: Duration::from_millis(400),
-            reply_silence_max: Duration::from_millis(300),
-        };
+        way.heartbeat = heartbeat;
         let hello = Hello::Join { pin: Pin::from_index(7), nickname: "Ada".into() };
         let diary = Diary::default();
         let player = Player::new(Link::new(way, hello, 0, Dice::new(1, 1, 1)), diary.clone(), Dice::new(2, 2, 2), true);
@@ -251,7 +252,12 @@ async fn an_edge_dies_with_an_answer_and_the_next_repeats_what_was_applied() {
 
 #[tokio::test]
 async fn an_edge_that_stops_is_left_and_what_it_says_later_reaches_nobody() {
-    let scene = Scene::open().await;
+    let scene = Scene::with(Heartbeat {
+        ping_after: Duration::from_millis(300),
+        silence_max: Duration::from_secs(1),
+        reply_silence_max: Duration::from_secs(1),
+    })
+    .await;
     let mut stopped = Side::accept(&scene.first).await;
     stopped.let_in(4, false).await;
     stopped.say(question(Some(5))).await;
@@ -273,11 +279,16 @@ async fn an_edge_that_stops_is_left_and_what_it_says_later_reaches_nobody() {
 
 #[tokio::test]
 async fn an_edge_that_answers_pings_is_not_left() {
-    let scene = Scene::open().await;
+    let scene = Scene::with(Heartbeat {
+        ping_after: Duration::from_millis(150),
+        silence_max: Duration::from_secs(3),
+        reply_silence_max: Duration::from_secs(3),
+    })
+    .await;
     let mut side = Side::accept(&scene.first).await;
     side.let_in(4, false).await;
-    let quiet = timeout(Duration::from_millis(1_200), side.hear()).await;
-    assert!(quiet.is_err(), "three times the silence that kills, and only pings: {quiet:?}");
+    let quiet = timeout(Duration::from_secs(4), side.hear()).await;
+    assert!(quiet.is_err(), "more than the silence that kills, and only pings: {quiet:?}");
     side.say(over(5)).await;
     let (lines, result) = scene.end().await;
     assert_eq!((lines, result), (vec!["joined".to_string(), "over Some(5)".into()], Ok(())));
