@@ -97,6 +97,9 @@ pub const RETRY_SPREAD_MS: u32 = 1_000;
 
 const _: () = assert!(HEADER_WAIT_MS < 5_000 && SLOW_WAIT_MS + 1_000 <= UNACKED_WAIT_MS && UNACKED_WAIT_MS < 10_000);
 
+/// Deliveries that a game puts into mailboxes before other tasks have their turn.
+pub const FAN_OUT_TURN: usize = 32;
+
 /// Deliveries that wait in one socket's mailbox; one more evicts the socket.
 pub const MAILBOX_MAX: usize = 64;
 /// Commands and records that wait for one game's task.

@@ -25,7 +25,7 @@ use crate::limits::{
 use crate::protocol::{Board, Counted, LobbyName, Over, ServerMessage, Stopped};
 use crate::telemetry;
 use held::Held;
-use sockets::{Socket, To};
+use sockets::{Outbox, Socket, To};
 
 /// The question of the view, as far as time is concerned.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,8 @@ struct Asked {
     appended_at_us: Option<i64>,
 }
 
-/// A held game. Does no I/O: what it says goes into mailboxes, and a socket whose mailbox is full is
-/// evicted, never waited for (I9).
+/// A held game. Does no I/O: what it says goes into mailboxes when it is pumped, and a socket whose
+/// mailbox is full is evicted, never waited for (I9).
 pub struct Channel {
     view: GameView,
     recovery: Recovery,
@@ -65,6 +65,7 @@ pub struct Channel {
     /// The result that was told last, until its writes are watched.
     result: Option<Arc<ResultWrites>>,
     held: Held,
+    outbox: Outbox,
 }
 
 impl Channel {
@@ -95,6 +96,7 @@ impl Channel {
             lobby_told: None,
             result: None,
             held: Held::default(),
+            outbox: Outbox::default(),
         }
     }
 
@@ -170,7 +172,7 @@ impl Channel {
             telemetry::resumed(recovered.is_some());
         }
         let head = self.head(role, recovered);
-        self.sockets.insert(socket, Socket { role, mailbox, evict });
+        self.sockets.insert(socket, Socket::new(role, mailbox, evict));
         if let Role::Player(player) | Role::Joiner(player) = role {
             self.players.entry(player).or_default().push(socket);
         }

@@ -5,6 +5,7 @@ use quiz_game::view::GameView;
 use quiz_schemas::GameId;
 use quiz_store::ViewDoc;
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::channel::Channel;
@@ -13,7 +14,7 @@ use super::mailbox::Delivery;
 use super::teller::Teller;
 use super::{GameCommand, Shared};
 use crate::connection::{Mark, NotAttached};
-use crate::limits::{RECOVERY_LOOK_BACK, TAIL_RETRY_MS, VIEW_POLL_MS, VIEW_WAIT_MS};
+use crate::limits::{FAN_OUT_TURN, RECOVERY_LOOK_BACK, TAIL_RETRY_MS, VIEW_POLL_MS, VIEW_WAIT_MS};
 
 /// Holds one game until nobody needs it.
 pub(super) async fn run(shared: Arc<Shared>, game: GameId, partition: i32, mut inbox: mpsc::Receiver<GameCommand>) {
@@ -50,6 +51,10 @@ async fn serve(
 ) {
     let mut idle_at = Instant::now() + shared.idle;
     loop {
+        // Many sockets are told in turns: their writes would hold up what others wait for, receipts above all.
+        while channel.pump(FAN_OUT_TURN) {
+            yield_now().await;
+        }
         let tick_at = channel.next_tick().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
             command = inbox.recv() => {

@@ -93,6 +93,7 @@ impl Stage {
         let attach =
             Attach { socket: SocketId(self.sockets), role, cursor: None, mailbox: sender, evict: evict.clone() };
         self.channel.attach(attach, self.now);
+        self.channel.pump(usize::MAX);
         Ear { mailbox: receiver, evict }
     }
 
@@ -114,12 +115,14 @@ impl Stage {
     fn read_stamped(&mut self, record: ResultsRecord, stamp_us: i64) {
         self.offset += 1;
         self.channel.record(Told::new(self.offset, stamp_us, record), self.now);
+        self.channel.pump(usize::MAX);
     }
 
     fn wait(&mut self, ms: u64) {
         self.now.mono += Duration::from_millis(ms);
         self.now.cluster_us = self.now.cluster_us.map(|us| us + i64::try_from(ms).unwrap() * 1000);
         self.channel.tick(self.now);
+        self.channel.pump(usize::MAX);
     }
 
     fn show(&mut self, question: QuestionNo) {
@@ -323,15 +326,35 @@ fn players_hear_of_the_lobby_in_batches_and_hosts_at_once() {
 #[test]
 fn a_slow_socket_is_evicted_and_the_others_go_on() {
     let mut stage = Stage::new();
-    let (slow, mut quick) = (stage.attach(Role::Host), stage.attach(Role::Host));
+    let (mut slow, mut quick) = (stage.attach(Role::Host), stage.attach(Role::Host));
     for count in 0..MAILBOX_MAX as i64 * 2 {
         stage.say_as(None, AnswersCounted { question: 0, answered: count });
         quick.deliveries();
     }
     assert!(slow.evict.has(Signal::Evict));
     assert!(!quick.evict.has(Signal::Evict));
+    assert_eq!(slow.deliveries().len(), MAILBOX_MAX);
     stage.show(0);
     assert_eq!(quick.heard(), ["question"]);
+    assert!(slow.heard().is_empty(), "nothing behind a gap");
+}
+
+#[test]
+fn many_are_told_in_turns_and_who_leaves_hears_what_was_said_before() {
+    let mut stage = Stage::new();
+    let mut ears: Vec<Ear> = (1..=5).map(|n| stage.attach(Role::Player(player(n)))).collect();
+    let told = |ears: &mut Vec<Ear>| ears.iter_mut().map(|ear| ear.deliveries().len()).sum::<usize>();
+    told(&mut ears);
+    let question = record(Some("s1".into()), shown(0, WALL_US));
+    stage.channel.record(Told::new(1, WALL_US, question), stage.now);
+    assert_eq!(told(&mut ears), 0);
+    assert!(stage.channel.pump(2), "three have still to be told");
+    assert_eq!(told(&mut ears), 2);
+    for socket in 1..=5 {
+        stage.channel.detach(SocketId(socket), Some(player(socket)));
+    }
+    assert!(!stage.channel.pump(3));
+    assert_eq!(told(&mut ears), 3);
 }
 
 #[test]
@@ -414,7 +437,9 @@ fn a_newer_view_is_told_and_an_older_is_not() {
     newer.fold(&record(Some("s0".into()), nobody(3)));
     newer.fold(&record(Some("s9".into()), shown(2, WALL_US)));
     stage.channel.reload(newer, 2, stage.now);
+    stage.channel.pump(usize::MAX);
     assert_eq!(ada.heard(), ["question"]);
     stage.channel.reload(GameView::new(game()), 3, stage.now);
+    stage.channel.pump(usize::MAX);
     assert!(ada.heard().is_empty());
 }

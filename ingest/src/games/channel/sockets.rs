@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use quiz_schemas::PlayerId;
@@ -11,8 +12,23 @@ use crate::telemetry;
 
 pub(super) struct Socket {
     pub(super) role: Role,
-    pub(super) mailbox: mpsc::Sender<Arc<Delivery>>,
-    pub(super) evict: Arc<Signals>,
+    line: Arc<Line>,
+}
+
+/// The way to a socket. Outlives its place in the game: who leaves hears what was told before.
+struct Line {
+    mailbox: mpsc::Sender<Arc<Delivery>>,
+    evict: Arc<Signals>,
+}
+
+/// What has been said and is not in the mailboxes yet, oldest first.
+#[derive(Default)]
+pub(super) struct Outbox(VecDeque<(SocketId, Arc<Line>, Arc<Delivery>)>);
+
+impl Socket {
+    pub(super) fn new(role: Role, mailbox: mpsc::Sender<Arc<Delivery>>, evict: Arc<Signals>) -> Self {
+        Self { role, line: Arc::new(Line { mailbox, evict }) }
+    }
 }
 
 /// Who is told something.
@@ -46,19 +62,15 @@ impl Channel {
     }
 
     pub(super) fn tell(&mut self, to: To, delivery: &Arc<Delivery>) {
-        let mut lost = Vec::new();
         for (&id, socket) in &self.sockets {
             let told = match socket.role {
                 Role::Joiner(_) => false,
                 Role::Player(_) => to != To::Hosts,
                 Role::Host => to != To::Players,
             };
-            if told && !offer(socket, delivery) {
-                lost.push(id);
+            if told {
+                self.outbox.0.push_back((id, Arc::clone(&socket.line), Arc::clone(delivery)));
             }
-        }
-        for socket in lost {
-            self.remove(socket);
         }
     }
 
@@ -69,9 +81,22 @@ impl Channel {
     }
 
     pub(super) fn push(&mut self, id: SocketId, delivery: &Arc<Delivery>) {
-        if self.sockets.get(&id).is_some_and(|socket| !offer(socket, delivery)) {
-            self.remove(id);
+        if let Some(socket) = self.sockets.get(&id) {
+            self.outbox.0.push_back((id, Arc::clone(&socket.line), Arc::clone(delivery)));
         }
+    }
+
+    /// Puts so many deliveries at most into their mailboxes; true while there are more. A socket whose
+    /// mailbox is full is evicted.
+    pub fn pump(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            let Some((id, line, delivery)) = self.outbox.0.pop_front() else { return false };
+            let is_here = |socket: &Socket| Arc::ptr_eq(&socket.line, &line);
+            if !line.offer(delivery) && self.sockets.get(&id).is_some_and(is_here) {
+                self.remove(id);
+            }
+        }
+        !self.outbox.0.is_empty()
     }
 
     pub(super) fn remove(&mut self, id: SocketId) {
@@ -87,15 +112,21 @@ impl Channel {
     }
 }
 
-/// Puts a delivery into a socket's mailbox; false when the socket is lost.
-fn offer(socket: &Socket, delivery: &Arc<Delivery>) -> bool {
-    match socket.mailbox.try_send(Arc::clone(delivery)) {
-        Ok(()) => true,
-        Err(mpsc::error::TrySendError::Full(_)) => {
-            telemetry::mailbox_overflowed();
-            socket.evict.raise(Signal::Evict);
-            false
+impl Line {
+    /// Puts a delivery into the socket's mailbox; false when the socket is lost. One that missed a
+    /// delivery gets none of the later ones.
+    fn offer(&self, delivery: Arc<Delivery>) -> bool {
+        if self.evict.has(Signal::Evict) {
+            return false;
         }
-        Err(mpsc::error::TrySendError::Closed(_)) => false,
+        match self.mailbox.try_send(delivery) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                telemetry::mailbox_overflowed();
+                self.evict.raise(Signal::Evict);
+                false
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
     }
 }

@@ -196,6 +196,8 @@ impl World {
             let Some(record) = self.log.get(edge.next) else { break };
             if let Some(record) = record {
                 edge.channel.record(Told::new(edge.next as i64, WALL_US, record.clone()), self.now);
+                // Some of it is told while the next is read.
+                edge.channel.pump(1);
             }
             edge.next += 1;
         }
@@ -204,6 +206,9 @@ impl World {
 
     /// All clients read what they were told.
     fn listen(&mut self) -> Result<(), TestCaseError> {
+        for edge in &mut self.edges {
+            edge.channel.pump(usize::MAX);
+        }
         for client in &mut self.clients {
             let expected = oracle(&self.log, client.who);
             let Some((edge, ear)) = &mut client.at else { continue };
