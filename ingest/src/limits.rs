@@ -114,6 +114,9 @@ pub const VIEW_POLL_MS: u64 = 50;
 pub const TAIL_RETRY_MS: u64 = 500;
 /// Players are told of the lobby this often at most, ms.
 pub const LOBBY_INTERVAL_MS: u64 = 250;
+/// And each player of the game adds so much to that, ms: it costs all edges together 500 lobby frames a second
+/// at most, however many join.
+pub const LOBBY_PLAYER_MS: u64 = 2;
 /// How long after a game is loaded a question may be old news, ms.
 pub const CATCH_UP_MS: u64 = 5_000;
 /// How old a question may be and still be news, by the cluster's clock, µs.
@@ -182,7 +185,7 @@ pub const CLOSE_WAIT_MS: u64 = 1_000;
 /// Deliveries that are written together before the socket is flushed.
 pub const DELIVERY_BATCH_MAX: usize = 16;
 /// What a socket reads at once, bytes; the library's own 128 KiB would be 13 GB at 100,000 sockets.
-pub const READ_BUFFER_BYTES: usize = 4 * 1024;
+pub const READ_BUFFER_BYTES: usize = 1024;
 /// What a socket collects before it writes, bytes.
 pub const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// What a socket may hold unwritten, bytes; above the largest frame, and there is one at a time.

@@ -324,6 +324,22 @@ fn players_hear_of_the_lobby_in_batches_and_hosts_at_once() {
 }
 
 #[test]
+fn a_large_lobby_is_told_less_often() {
+    let mut stage = Stage::new();
+    let mut host = stage.attach(Role::Host);
+    let mut ears: Vec<Ear> = (1..=499).map(|n| stage.attach(Role::Player(player(n)))).collect();
+    host.deliveries();
+    ears.iter_mut().for_each(|ear| drop(ear.deliveries()));
+    for _ in 0..119 {
+        stage.say(nobody(500));
+        assert_eq!(host.heard(), ["lobby"], "hosts hear of each change");
+        stage.wait(25);
+    }
+    let frames = ears.iter_mut().map(|ear| ear.heard().len());
+    assert_eq!(frames.collect::<Vec<_>>(), [3; 499], "at 0, 1 and 2 s");
+}
+
+#[test]
 fn a_slow_socket_is_evicted_and_the_others_go_on() {
     let mut stage = Stage::new();
     let (mut slow, mut quick) = (stage.attach(Role::Host), stage.attach(Role::Host));

@@ -8,7 +8,7 @@ use super::sockets::To;
 use super::{Channel, EdgeTime, encode};
 use crate::connection::{Mark, Role};
 use crate::games::mailbox::Delivery;
-use crate::limits::LOBBY_INTERVAL_MS;
+use crate::limits::{LOBBY_INTERVAL_MS, LOBBY_PLAYER_MS};
 use crate::protocol::{Lobby, LobbyName, PLAYER_LOBBY_NAMES_MAX, ServerMessage};
 
 impl Channel {
@@ -33,12 +33,17 @@ impl Channel {
         let surplus = self.lobby_names.len().saturating_sub(PLAYER_LOBBY_NAMES_MAX);
         self.lobby_names.drain(..surplus);
         self.tell(To::Hosts, &encode(&self.lobby(joined, change.kicked.clone()), Mark::Plain));
-        // A room of n that joins one by one must not cost n² frames: players are told in batches.
-        let wait = Duration::from_millis(LOBBY_INTERVAL_MS);
-        match self.lobby_told {
-            Some(told) if now.mono < told + wait => self.lobby_due = Some(told + wait),
+        match self.lobby_told.map(|told| told + self.lobby_interval()) {
+            Some(due) if now.mono < due => self.lobby_due = Some(due),
             _ => self.tell_lobby(now),
         }
+    }
+
+    /// A room of n that joins one by one must not cost n² frames: players are told in batches, and the more
+    /// there are, at whatever edges, the less often.
+    fn lobby_interval(&self) -> Duration {
+        let players = u64::try_from(self.view.players).unwrap_or_default();
+        Duration::from_millis(players.saturating_mul(LOBBY_PLAYER_MS).max(LOBBY_INTERVAL_MS))
     }
 
     pub(super) fn tell_lobby(&mut self, now: EdgeTime) {
