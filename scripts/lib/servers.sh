@@ -55,12 +55,12 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
-# A dead worker's partitions move within 6 s, a changed assignment is heard within half a second, and a
+# A dead worker's partitions move within 6 s, a changed assignment is heard within 0.2 s, and a
 # transaction that a dead worker left open is aborted before its partitions move.
 group.consumer.min.session.timeout.ms=6000
 group.consumer.session.timeout.ms=6000
-group.consumer.min.heartbeat.interval.ms=500
-group.consumer.heartbeat.interval.ms=500
+group.consumer.min.heartbeat.interval.ms=200
+group.consumer.heartbeat.interval.ms=200
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 # A broker that was killed may come back when its last life is taken for over: within 3 s, not the default of 9.
 broker.session.timeout.ms=3000
