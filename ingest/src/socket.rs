@@ -3,6 +3,7 @@
 mod event;
 mod work;
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -278,7 +279,7 @@ impl Socket {
         }
         match timeout(Duration::from_millis(SEND_WAIT_MS), self.socket.feed(message)).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => self.ending = Some(Ending::Lost),
+            Ok(Err(error)) => self.ending = Some(broken(error)),
             Err(_) => self.ending = Some(Ending::Close(Close::TooSlow)),
         }
     }
@@ -289,7 +290,7 @@ impl Socket {
         }
         match timeout(Duration::from_millis(SEND_WAIT_MS), self.socket.flush()).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => self.ending = Some(Ending::Lost),
+            Ok(Err(error)) => self.ending = Some(broken(error)),
             Err(_) => self.ending = Some(Ending::Close(Close::TooSlow)),
         }
     }
@@ -336,7 +337,18 @@ pub(crate) fn unreadable(error: axum::Error) -> Option<Close> {
         // A client that was reset while it spoke has no one left to tell.
         tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         tungstenite::Error::Protocol(_) => Some(Close::Protocol),
+        // The system has given it up: it takes nothing of what it was sent. It will not hear of this, but
+        // it counts.
+        tungstenite::Error::Io(error) if error.kind() == ErrorKind::TimedOut => Some(Close::TooSlow),
         _ => None,
+    }
+}
+
+/// How a socket ends that could not be written to.
+fn broken(error: axum::Error) -> Ending {
+    match unreadable(error) {
+        Some(Close::TooSlow) => Ending::Close(Close::TooSlow),
+        _ => Ending::Lost,
     }
 }
 
