@@ -110,6 +110,7 @@ async fn f14_connections_to_the_broker_are_cut_every_second() {
     proxy.set(Way::default());
     let (cuts, connections) = (proxy.cuts(), proxy.connections());
     let verdict = course.end(|_| format!("cuts={cuts} connections={connections}")).await;
+    verdict.own_books_balance();
     assert!(cuts >= 40, "{cuts} connections were cut");
     assert!(connections > cuts, "they were made again");
     verdict.everybody_answered();

@@ -164,11 +164,13 @@ struct Judged {
 
 impl Judged {
     async fn judge(self, (heard, last): (bool, Value), more: impl FnOnce(&Verdict) -> String) -> Verdict {
-        let own = self.fleet.imbalances().await.map_or_else(|| "none".to_string(), |count| count.to_string());
+        let own = self.fleet.imbalances().await;
         self.fleet.stop().await;
         let (servers, folder) = (self.servers, self.folder);
         let verdict =
             tokio::task::spawn_blocking(move || Verdict::on(&servers, &folder)).await.expect("it does not panic");
+        let verdict = verdict.beside(own);
+        let own = own.map_or_else(|| "none".to_string(), |count| count.to_string());
         let more = format!("own_ledger={own} {}", more(&verdict));
         verdict.tell(self.fault, self.seed, verdict.number("unavailable_s"), &more);
         // Before the games are over the pipeline is still at work, and there is nothing to judge.

@@ -13,6 +13,8 @@ use crate::stack::Servers;
 pub struct Verdict {
     report: Value,
     folder: PathBuf,
+    /// Imbalances that the pipeline's own ledger found; None when nobody could ask it.
+    own: Option<f64>,
 }
 
 /// The kinds of which there may be none.
@@ -36,7 +38,22 @@ impl Verdict {
             .expect("Python is there: scripts/setup");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let report = serde_json::from_slice(&output.stdout).expect("the checker prints JSON");
-        Self { report, folder: folder.to_path_buf() }
+        Self { report, folder: folder.to_path_buf(), own: None }
+    }
+
+    /// The same, and what the pipeline's own ledger found.
+    pub fn beside(self, own: Option<f64>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// The pipeline's own ledger was there at the end, and found nothing.
+    pub fn own_books_balance(&self) {
+        assert_eq!(
+            self.own,
+            Some(0.0),
+            "imbalances that the ledger found; see ledger-1's log in {}",
+            self.folder.display()
+        );
     }
 
     /// A number of the report.

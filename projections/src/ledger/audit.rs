@@ -1,6 +1,6 @@
 //! Comparing the answers one by one: what the edges acknowledged, what the log has, what is stored.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use quiz_game::lane::{Lane, LaneEffect};
 use quiz_schemas::events::{AnswersBody, AnswersRecord, Imbalance, LEDGER_SUSPECTS_MAX, Suspect};
@@ -107,6 +107,7 @@ impl Findings {
         for claim in claims {
             let Some(acked) = claim.acked else { continue };
             let mut left = logged.remove(claim.edge).unwrap_or_default();
+            let claimed: HashSet<SubmissionId> = acked.iter().copied().collect();
             for submission in acked {
                 match left.get_mut(submission) {
                     Some(times) if *times > 0 => *times -= 1,
@@ -115,6 +116,8 @@ impl Findings {
                     _ => {}
                 }
             }
+            // One that was acknowledged and is there once more is a duplicate, and scored once.
+            left.retain(|submission, times| *times > 0 && !claimed.contains(submission));
             found.unexplained(&left, claim.unavailable);
         }
         for (edge, submissions) in logged {
@@ -134,18 +137,17 @@ impl Findings {
         found
     }
 
-    /// Records of an edge beyond what it acknowledged: each may be one of those whose append it gave
-    /// up on. If there are more, some come from nowhere; which, nobody can tell.
+    /// Answers in the log that their edge did not acknowledge: each may be one of those whose append it gave
+    /// up on. If there are more, some come from nowhere; which, nobody can tell. How often each is there says
+    /// nothing: after a timeout the client library appends anew what it does not know the fate of.
     fn unexplained(&mut self, left: &HashMap<SubmissionId, i64>, unavailable: i64) {
-        let beyond: i64 = left.values().sum::<i64>() - unavailable;
+        let beyond = i64::try_from(left.len()).unwrap_or(i64::MAX) - unavailable;
         if beyond <= 0 {
             return;
         }
         self.phantom += beyond;
-        for (&submission, &times) in left {
-            if times > 0 {
-                self.suspect(submission, Imbalance::Phantom);
-            }
+        for &submission in left.keys() {
+            self.suspect(submission, Imbalance::Phantom);
         }
     }
 
