@@ -217,7 +217,15 @@ fn committed(servers: &Servers) -> BTreeMap<i64, i64> {
     let consumer = onlooker(servers);
     let mut wanted = TopicPartitionList::new();
     wanted.add_partition_range("quiz.answers.v1", 0, ANSWERS_PARTITIONS - 1);
-    let found = consumer.committed_offsets(wanted, CONDITION_WAIT).expect("the broker answers");
+    let began = Instant::now();
+    let found = loop {
+        // A broker that has just come back may not lead the group's partition yet.
+        match consumer.committed_offsets(wanted.clone(), CONDITION_WAIT) {
+            Ok(found) => break found,
+            Err(err) => assert!(began.elapsed() < CONDITION_WAIT, "the group has no coordinator: {err}"),
+        }
+        std::thread::sleep(LOOK_EVERY);
+    };
     let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
     found.elements().iter().map(|part| (i64::from(part.partition()), offset(part.offset()))).collect()
 }
