@@ -57,7 +57,7 @@ async fn readiness(admin: SocketAddr) -> u16 {
     answer.status().as_u16()
 }
 
-/// Waits until it is: its connection to the broker heals by itself, with a back-off of its own.
+/// Waits until a worker is ready: its connection to the broker heals by itself, with a back-off of its own.
 async fn ready(admin: SocketAddr) {
     let healed = timeout(RECOVERS_WITHIN, async {
         while readiness(admin).await != 200 {

@@ -114,8 +114,8 @@ pub const VIEW_POLL_MS: u64 = 50;
 pub const TAIL_RETRY_MS: u64 = 500;
 /// Players are told of the lobby this often at most, ms.
 pub const LOBBY_INTERVAL_MS: u64 = 250;
-/// And each player of the game adds so much to that, ms: it costs all edges together 500 lobby frames a second
-/// at most, however many join.
+/// And not more often than this for each player of the game, ms: it costs all edges together 500 lobby frames a
+/// second at most, however many join.
 pub const LOBBY_PLAYER_MS: u64 = 2;
 /// How long after a game is loaded a question may be old news, ms.
 pub const CATCH_UP_MS: u64 = 5_000;
