@@ -4,7 +4,6 @@
 //! retry, so the fault bit.
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 use quiz_ingest::protocol::{Answer, ClientMessage, ErrorCode, ServerMessage};
@@ -17,39 +16,16 @@ use quizstream::client::socket::{Incoming, Socket};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+#[path = "support/process.rs"]
+mod process;
 mod support;
+use process::Paused;
 use support::Cluster;
 
 /// The promise, and what a loaded machine may add.
 const RETRY_WITHIN: Duration = Duration::from_millis(2_000 + 1_000);
 /// How long everything may take to notice that the broker is back.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(20);
-
-/// Sends a signal to the broker of the stack that `scripts/stack` started.
-fn signal_broker(signal: &str) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/stack");
-    let output = Command::new(script).args(["pid", "kafka"]).output().expect("scripts/stack runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let pid = String::from_utf8(output.stdout).expect("a number");
-    let sent = Command::new("kill").args([signal, pid.trim()]).status().expect("kill runs");
-    assert!(sent.success(), "the broker has the pid {pid}");
-}
-
-/// Lets the broker go on, whatever becomes of the test.
-struct Paused;
-
-impl Paused {
-    fn broker() -> Self {
-        signal_broker("-STOP");
-        Self
-    }
-}
-
-impl Drop for Paused {
-    fn drop(&mut self) {
-        signal_broker("-CONT");
-    }
-}
 
 /// What a process without an edge answers at `/readyz`.
 async fn readiness(admin: SocketAddr) -> u16 {
@@ -136,7 +112,7 @@ async fn the_edge_says_retry_and_never_acks_without_the_broker() {
     let processes = guard.processes().expect("the roles are processes");
     let worker = processes.role("scoring", 2, None).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     ready(worker).await;
-    let paused = Paused::broker();
+    let paused = Paused::server("kafka");
     let unready = tokio::spawn(readiness(worker));
     let mut retries = 0;
     while retries == 0 || !unready.is_finished() {

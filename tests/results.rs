@@ -3,11 +3,11 @@
 //! the game are deleted from the log while one edge is stopped, or appended once more, backwards. Control: the log
 //! begins behind what that edge had read; the log is as much longer as was appended.
 
-use std::process::Command;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use quiz_ingest::http::Created;
-use quiz_ingest::protocol::{Answer, ClientMessage, ServerMessage};
+use quiz_ingest::protocol::{Answer, ClientMessage};
 use quiz_schemas::quiz::{Picks, Response};
 use quiz_schemas::topic::GAME_PARTITIONS;
 use quiz_schemas::{QuestionNo, SubmissionId, Topic};
@@ -15,7 +15,6 @@ use quiz_stream::{Producer, ProducerOptions, partition_of};
 use quizstream::client::create::create;
 use quizstream::client::host::Host;
 use quizstream::client::link::Way;
-use quizstream::client::socket::{Incoming, Socket};
 use quizstream::demo::stage::{Guard, Pipeline};
 use rdkafka::Message;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -23,10 +22,18 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tokio::time::{Instant, timeout};
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
+#[path = "support/process.rs"]
+mod process;
 mod support;
+#[path = "support/talker.rs"]
+mod talker;
+
+use process::Paused;
 use support::Cluster;
+use talker::Talker;
 
 /// How long a step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,63 +42,33 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A player who notes the order in which questions and boards come.
 struct Player {
-    socket: Socket,
-    /// Questions and boards as they came: (question, whether it is its board).
-    seen: Vec<(QuestionNo, bool)>,
+    talker: Talker,
     submissions: u64,
 }
 
 impl Player {
-    async fn join(edge: std::net::SocketAddr, created: &Created, nickname: &str, submissions: u64) -> Self {
-        let mut socket = Socket::open(edge, None).await.expect("the edge answers");
-        let join = ClientMessage::Join { pin: created.pin, nickname: nickname.into() };
-        socket.send(&join).await.expect("sent");
-        let mut player = Self { socket, seen: Vec::new(), submissions };
-        player.hears(|message| matches!(message, ServerMessage::Joined(_)).then_some(())).await;
-        player
+    async fn join(edge: SocketAddr, created: &Created, nickname: &str, submissions: u64) -> Self {
+        let (talker, _) = Talker::join(edge, &created.pin.to_string(), nickname).await;
+        Self { talker, submissions }
     }
 
-    async fn next(&mut self) -> ServerMessage {
+    /// The next message of this type about a question.
+    async fn hears(&mut self, kind: &str, no: QuestionNo) -> Value {
         loop {
-            match self.socket.next().await {
-                Incoming::Message(message) => {
-                    match &*message {
-                        ServerMessage::Question(question) => self.seen.push((question.question, false)),
-                        ServerMessage::Board(board) => self.seen.push((board.question, true)),
-                        _ => {}
-                    }
-                    return *message;
-                }
-                Incoming::Alive => {}
-                Incoming::Closed(closing) => panic!("the edge closed the socket: {closing:?}"),
+            let message = self.talker.next(&[kind]).await;
+            if message["question"] == no {
+                return message;
             }
         }
     }
 
-    /// The next message that `wanted` picks.
-    async fn hears<T>(&mut self, mut wanted: impl FnMut(ServerMessage) -> Option<T>) -> T {
-        let found = timeout(PATIENCE, async {
-            loop {
-                if let Some(found) = wanted(self.next().await) {
-                    return found;
-                }
-            }
-        });
-        found.await.expect("the message came in time")
-    }
-
     /// Hears a question: the offset of its record, none in a snapshot.
     async fn asked(&mut self, no: QuestionNo) -> Option<i64> {
-        let asked = |message| match message {
-            ServerMessage::Question(question) if question.question == no => Some(question.at),
-            _ => None,
-        };
-        self.hears(asked).await
+        self.hears("question", no).await["at"].as_i64()
     }
 
     async fn board(&mut self, no: QuestionNo) {
-        self.hears(|message| matches!(message, ServerMessage::Board(board) if board.question == no).then_some(()))
-            .await;
+        self.hears("board", no).await;
     }
 
     /// Answers, and waits for the receipt.
@@ -100,16 +77,27 @@ impl Player {
         let submission = SubmissionId::from_bits(self.submissions);
         // The third question of the test quiz asks for a number.
         let response = if question == 2 { Response::Number(42.0) } else { Response::Picks(Picks::one(1)) };
-        let answer = Answer { question, submission, response, proof: None };
-        self.socket.send(&ClientMessage::Answer(answer)).await.expect("the socket is open");
-        self.hears(|message| matches!(message, ServerMessage::Ack(ack) if ack.submission == submission).then_some(()))
-            .await;
+        let answer = ClientMessage::Answer(Answer { question, submission, response, proof: None });
+        self.talker.send(&serde_json::to_value(&answer).expect("JSON")).await;
+        let ack = self.talker.next(&["ack", "error"]).await;
+        assert_eq!((&ack["type"], &ack["submission"]), (&json!("ack"), &json!(submission)), "{ack}");
     }
 
     /// What was seen never went back.
     fn went_forward(&self) {
-        let strictly = self.seen.windows(2).all(|pair| pair[0] < pair[1]);
-        assert!(strictly, "questions and boards in order, none twice: {:?}", self.seen);
+        let heard = self.talker.heard.iter().map(|text| serde_json::from_str::<Value>(text).expect("JSON"));
+        let seen = heard.filter_map(|message| {
+            let is_board = match message["type"].as_str()? {
+                "question" => false,
+                "board" => true,
+                _ => return None,
+            };
+            Some((message["question"].as_u64()?, is_board))
+        });
+        let seen: Vec<_> = seen.collect();
+        assert!(seen.len() >= 5, "three questions and boards of two: {seen:?}");
+        let strictly = seen.windows(2).all(|pair| pair[0] < pair[1]);
+        assert!(strictly, "questions and boards in order, none twice: {seen:?}");
     }
 }
 
@@ -202,25 +190,6 @@ impl Stage {
         self.bob.went_forward();
         drop((self.host.take(), self.pipeline));
         self.guard.down().await.unwrap_or_else(|failure| panic!("{}", failure.message));
-    }
-}
-
-/// A process that is stopped until this is dropped.
-struct Paused(String);
-
-impl Paused {
-    fn process(pid: u32) -> Self {
-        let pid = pid.to_string();
-        let sent = Command::new("kill").args(["-STOP", &pid]).status().expect("kill runs");
-        assert!(sent.success(), "{pid} runs");
-        Self(pid)
-    }
-}
-
-impl Drop for Paused {
-    fn drop(&mut self) {
-        // It may be gone.
-        let _ = Command::new("kill").args(["-CONT", &self.0]).status();
     }
 }
 

@@ -8,6 +8,11 @@ MONGO_CACHE_GB=0.25
 # needed: it is a checkpoint that finds a disk full, and a test waits for that.
 SMALL_DISK_CHECKPOINT_S=2
 KAFKA_HEAP=${KAFKA_HEAP:-1g}
+case ${KAFKA_JIT:-full} in
+  full) KAFKA_JIT_OPTIONS=() ;;
+  quick) KAFKA_JIT_OPTIONS=(-XX:TieredStopAtLevel=1) ;;
+  *) fail "KAFKA_JIT is $KAFKA_JIT" "full or quick" ;;
+esac
 # A fixed id is fine: each stack's broker is alone in its cluster.
 KAFKA_CLUSTER_ID=cXVpenN0cmVhbS1zdGFjaw
 
@@ -154,11 +159,22 @@ CONFIG
   haproxy -c -f "$STACK/balancer.cfg" >>"$STACK/logs/balancer.log" 2>&1
 }
 
+# kafka_java OPTION...: sets KAFKA_JAVA to the command of a JVM that knows Kafka's classes.
+kafka_java() {
+  KAFKA_JAVA=(java "$@" "-Dlog4j2.configurationFile=$TREE/scripts/lib/log4j2.properties" -cp "$KAFKA_LIBS/*")
+  if [[ -n ${KAFKA_CLASSES_TO:-} ]]; then
+    KAFKA_JAVA+=("-XX:ArchiveClassesAtExit=$KAFKA_CLASSES_TO")
+  elif [[ -r $KAFKA_CLASSES ]]; then
+    # Another JVM than the one that wrote it goes without, and says so in its log.
+    KAFKA_JAVA+=("-XX:SharedArchiveFile=$KAFKA_CLASSES")
+  fi
+}
+
 format_kafka() {
   [[ ! -e $STACK/data/kafka/meta.properties ]] || return 0
   mkdir -p "$STACK/data/kafka"
-  java -Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC "-Dlog4j2.configurationFile=$TREE/scripts/lib/log4j2.properties" \
-    -cp "$KAFKA_LIBS/*" kafka.tools.StorageTool format -t "$KAFKA_CLUSTER_ID" -c "$STACK/kafka.properties" \
+  KAFKA_CLASSES_TO='' kafka_java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+  "${KAFKA_JAVA[@]}" kafka.tools.StorageTool format -t "$KAFKA_CLUSTER_ID" -c "$STACK/kafka.properties" \
     >>"$STACK/logs/kafka.log" 2>&1
 }
 
@@ -187,8 +203,8 @@ start_server() {
     kafka)
       write_kafka_properties "$port" "$(port_of kafka-controller)"
       format_kafka || return 1
-      process_start kafka java -Xms256m "-Xmx$KAFKA_HEAP" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
-        "-Dlog4j2.configurationFile=$TREE/scripts/lib/log4j2.properties" -cp "$KAFKA_LIBS/*" kafka.Kafka "$STACK/kafka.properties"
+      kafka_java -Xms256m "-Xmx$KAFKA_HEAP" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 "${KAFKA_JIT_OPTIONS[@]}"
+      process_start kafka "${KAFKA_JAVA[@]}" kafka.Kafka "$STACK/kafka.properties"
       ;;
     mongo-router)
       process_start mongo-router "$ROUTER_BIN" serve --listen "127.0.0.1:$port" --config "$(replica_set config)" \

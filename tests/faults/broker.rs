@@ -8,7 +8,8 @@ use crate::course::{Course, back_s_max};
 use crate::fleet::{Cluster, Fleet};
 use crate::load::Plan;
 use crate::proxy::{Proxy, Toxics, Way};
-use crate::stack::{Down, Paused, kafka_proxy};
+use crate::process::Paused;
+use crate::stack::{Down, kafka_proxy};
 
 /// F09. Goal: acknowledged means in the log, also when the only broker is killed; good again within
 /// 10 s after it is up. Method: SIGKILL in the middle of a question, and a start at once. Control:

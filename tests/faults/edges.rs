@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::course::Course;
 use crate::fleet::Cluster;
 use crate::load::Plan;
-use crate::stack::Paused;
+use crate::process::Paused;
 
 /// The most that an answer which an edge had vouched for may be charged beyond what its player took, ms:
 /// the way to the edge on a loaded machine. Only what the edge had not taken for 25 ms may lose more.

@@ -11,7 +11,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::stack::{Servers, signal};
+use crate::process::signal;
+use crate::stack::Servers;
 
 /// How long a role may take to listen.
 const LISTEN_WAIT: Duration = Duration::from_secs(60);

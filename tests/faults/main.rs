@@ -17,6 +17,8 @@ mod fleet;
 mod judge;
 mod load;
 mod mongo;
+#[path = "../support/process.rs"]
+mod process;
 mod proxy;
 mod raw;
 mod sockets;

@@ -13,7 +13,8 @@ use crate::course::Course;
 use crate::fleet::{Cluster, Fleet};
 use crate::load::Plan;
 use crate::proxy::{Proxy, Toxics, Way};
-use crate::stack::{Down, Paused, mongo_address, server, stack_ports};
+use crate::process::Paused;
+use crate::stack::{Down, mongo_address, server, stack_ports};
 
 /// How long a set may take to have a primary again.
 const ELECTION_WAIT: Duration = Duration::from_secs(30);

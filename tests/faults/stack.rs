@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use crate::judge::target;
+use crate::process::{printed, script, stack};
 
 /// The settings that say where the servers are.
 const ADDRESSES: [&str; 3] = ["QUIZ_KAFKA__BOOTSTRAP_SERVERS", "QUIZ_MONGO__URI", "QUIZ_REGISTRY__URL"];
@@ -19,21 +20,6 @@ pub fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: start the servers with `scripts/stack up --shard-members 3` and `eval \"$(scripts/stack env)\"`")
     })
-}
-
-/// Runs `scripts/stack` and returns what it prints.
-pub fn stack(arguments: &[&str]) -> String {
-    let output = script().args(arguments).output().expect("scripts/stack runs");
-    printed(&format!("stack {arguments:?}"), output)
-}
-
-fn script() -> Command {
-    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/stack"))
-}
-
-fn printed(what: &str, output: Output) -> String {
-    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8").trim().to_string()
 }
 
 /// Where the servers of a stack are.
@@ -89,7 +75,7 @@ impl OwnStack {
         command
     }
 
-    /// As [`stack`].
+    /// As [`crate::process::stack`].
     pub fn run(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().expect("scripts/stack runs");
         printed(&format!("own stack {arguments:?}"), output)
@@ -140,35 +126,6 @@ pub fn has_ended(pid: u32) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     // One that nobody has waited for yet is a zombie.
     stat.is_err() || stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
-}
-
-/// Sends a signal to a process that this suite or its stack has started.
-pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args([name, &pid.to_string()]).status().expect("kill runs");
-    assert!(status.success(), "process {pid} takes {name}");
-}
-
-/// A process that is stopped by SIGSTOP until this is dropped.
-pub struct Paused(u32);
-
-impl Paused {
-    /// Stops it.
-    pub fn process(pid: u32) -> Self {
-        signal(pid, "-STOP");
-        Self(pid)
-    }
-
-    /// Stops a server of the stack.
-    pub fn server(name: &str) -> Self {
-        Self::process(stack(&["pid", name]).parse().expect("a process id"))
-    }
-}
-
-impl Drop for Paused {
-    fn drop(&mut self) {
-        // It may have been killed meanwhile.
-        let _ = Command::new("kill").args(["-CONT", &self.0.to_string()]).status();
-    }
 }
 
 /// A server of the stack that is down until this is dropped.

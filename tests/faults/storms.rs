@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::course::{Course, folder};
 use crate::fleet::Cluster;
 use crate::load::{Load, Plan};
-use crate::stack::{stack, stack_ports};
+use crate::process::stack;
+use crate::stack::stack_ports;
 
 /// F32. Goal: thousands who join one game at once are let in, and running games feel nothing. Method:
 /// games are played; 2,000 more players join another one at 1,000 a second. Control: they were joining

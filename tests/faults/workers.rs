@@ -8,7 +8,8 @@ use crate::course::Course;
 use crate::fleet::{Cluster, Special};
 use crate::load::{Plan, Progress};
 use crate::proxy::{Proxy, Toxics, Way};
-use crate::stack::{Paused, mongo_address, server};
+use crate::process::Paused;
+use crate::stack::{mongo_address, server};
 
 /// Kills a role when half of the answers of a question are acknowledged. The only one of its kind is
 /// started again when all answers are in, so that the board has to wait for it.
