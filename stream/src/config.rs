@@ -1,6 +1,7 @@
 //! Where Kafka is and who we are to it.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 /// How to reach a Kafka cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,6 +55,8 @@ impl KafkaConfig {
     #[must_use]
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
+        // Whatever our own log keeps: a client's warnings are read (see `client_log`).
+        config.set_log_level(RDKafkaLogLevel::Info);
         config
             .set("bootstrap.servers", &self.bootstrap_servers)
             .set("client.id", &self.client_id)

@@ -1,6 +1,7 @@
 //! Kafka: the producer, the `Processor` contract and the one consumer loop, the tail, topics, the
 //! registry, the embedded cluster.
 
+mod client_log;
 pub mod cluster_id;
 pub mod config;
 pub mod dead_letter;

@@ -217,7 +217,7 @@ impl Producer {
         self.shared.in_flight()
     }
 
-    /// How often the client failed for good and was replaced.
+    /// How often the client failed for good, or had lost sight of a leader, and was replaced.
     #[must_use]
     pub fn clients_replaced(&self) -> usize {
         self.shared.replaced()

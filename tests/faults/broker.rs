@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 use crate::course::{Course, back_s_max};
 use crate::fleet::{Cluster, Fleet};
 use crate::load::Plan;
-use crate::proxy::{Proxy, Toxics, Way};
 use crate::process::Paused;
+use crate::proxy::{Proxy, Toxics, Way};
 use crate::stack::{Down, kafka_proxy};
 
 /// F09. Goal: acknowledged means in the log, also when the only broker is killed; good again within

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::course::Course;
 use crate::fleet::{Cluster, Fleet};
 use crate::load::Plan;
-use crate::proxy::{Proxy, Toxics, Way};
 use crate::process::Paused;
+use crate::proxy::{Proxy, Toxics, Way};
 use crate::stack::{Down, mongo_address, server, stack_ports};
 
 /// How long a set may take to have a primary again.

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 use crate::course::Course;
 use crate::fleet::{Cluster, Special};
 use crate::load::{Plan, Progress};
-use crate::proxy::{Proxy, Toxics, Way};
 use crate::process::Paused;
+use crate::proxy::{Proxy, Toxics, Way};
 use crate::stack::{mongo_address, server};
 
 /// Kills a role when half of the answers of a question are acknowledged. The only one of its kind is

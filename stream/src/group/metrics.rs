@@ -22,7 +22,8 @@ pub const TRANSACTIONS_TOTAL: &str = "quiz_group_transactions_total";
 /// Counter: records that were deleted from the log before the group had read them. Labels `group`, `topic`.
 pub const RECORDS_LOST_TOTAL: &str = "quiz_consumer_records_lost_total";
 /// Counter: times a member made itself a new consumer. Labels `group`, `reason`: `stalled` (another
-/// client can read what this one does not bring) or `offset` (what it was to read is not in the log).
+/// client can read what this one does not bring), `leader` (the client has lost sight of a partition's leader) or
+/// `offset` (what it was to read is not in the log).
 pub const CONSUMERS_REBUILT_TOTAL: &str = "quiz_group_consumers_rebuilt_total";
 /// Counter: times a member did not poll for so long that the group took its partitions. Label `group`.
 pub const POLL_EXCEEDED_TOTAL: &str = "quiz_group_poll_exceeded_total";

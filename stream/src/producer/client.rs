@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quiz_schemas::{Position, Topic};
 use rdkafka::ClientContext;
-use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext};
@@ -19,6 +19,7 @@ use super::ack::{Ack, AppendError, Appended, Outcome};
 use super::held::{Hold, Waiting};
 use super::telemetry;
 use super::{DELIVERY_TIMEOUT_MS, DELIVERY_TIMEOUT_MS_MIN, LINGER_MS_MAX, ProducerError, ProducerOptions};
+use crate::client_log::ClientLog;
 use crate::config::KafkaConfig;
 
 /// How long the polling thread serves deliveries before it looks whether it must stop. rdkafka's `poll` spins
@@ -48,6 +49,7 @@ pub(super) struct Callbacks {
     /// Whether librdkafka said that the client failed for good.
     broken: AtomicBool,
     embedded: bool,
+    log: ClientLog,
 }
 
 impl Callbacks {
@@ -63,6 +65,10 @@ impl Callbacks {
 }
 
 impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, line: &str) {
+        self.log.take(level, fac, line);
+    }
+
     fn error(&self, err: KafkaError, reason: &str) {
         if let Some(RDKafkaErrorCode::Fatal) = err.rdkafka_error_code() {
             error!(reason, "the producer's client failed for good");
@@ -303,7 +309,8 @@ impl Drop for Shared {
 }
 
 fn new_client(config: &ClientConfig, embedded: bool, in_flight: &Arc<AtomicUsize>) -> Result<Arc<Client>, KafkaError> {
-    let callbacks = Callbacks { in_flight: Arc::clone(in_flight), broken: AtomicBool::new(false), embedded };
+    let (in_flight, broken) = (Arc::clone(in_flight), AtomicBool::new(false));
+    let callbacks = Callbacks { in_flight, broken, embedded, log: ClientLog::default() };
     Ok(Arc::new(Client::from_config_and_context(config, callbacks)?))
 }
 
@@ -317,25 +324,56 @@ fn serve_held(hold: &Hold, shared: &Weak<Shared>) {
     }
 }
 
-/// Serves deliveries until the producer is dropped, and replaces a client that failed for good.
+/// Serves deliveries until the producer is dropped, and replaces a client that failed for good or has lost sight of
+/// a leader.
 /// The old client is dropped on this thread, since that may block.
 fn serve(mut client: Arc<Client>, shared: &Weak<Shared>, stopping: &AtomicBool) {
     let mut born_at = Instant::now();
     while !stopping.load(Ordering::Acquire) {
         client.poll(POLL);
-        let broken = client.context().broken.load(Ordering::Acquire) || client.client().fatal_error().is_some();
+        let (context, fatal) = (client.context(), client.client().fatal_error());
+        let lost_a_leader = context.log.lost_a_leader();
+        let broken = context.broken.load(Ordering::Acquire) || fatal.is_some() || lost_a_leader;
         if !broken || born_at.elapsed() < REPLACE_EVERY {
             continue;
         }
         let Some(shared) = shared.upgrade() else { return };
         match new_client(&shared.config, shared.embedded, &shared.in_flight) {
             Ok(next) => {
-                warn!(fatal = ?client.client().fatal_error(), "the producer's client is replaced");
+                warn!(?fatal, lost_a_leader, "the producer's client is replaced");
                 drop(shared.install(&next));
                 client = next;
             }
             Err(err) => error!(%err, "no new kafka client"),
         }
         born_at = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EmbeddedCluster;
+    use crate::client_log::tests::LEADERLESS;
+
+    /// Goal: a client that has lost sight of a leader is replaced, and appends go on.
+    #[tokio::test]
+    async fn a_client_that_lost_sight_of_a_leader_is_replaced() {
+        let cluster = EmbeddedCluster::start().unwrap();
+        let shared = Shared::start(&cluster.kafka_config("test"), &ProducerOptions::default()).unwrap();
+        let append = || {
+            let (topic, value) = (Topic::Joins.name(), Some(b"value".as_slice()));
+            shared.queue_now(Outgoing { topic, key: Some(b"key"), value, headers: None })
+        };
+        let before = append().await.unwrap();
+        let client = Arc::clone(&shared.client.read().unwrap());
+        client.context().log.take(RDKafkaLogLevel::Warning, "METADATAUPDATE", LEADERLESS);
+        let began = Instant::now();
+        while shared.replaced() == 0 {
+            assert!(began.elapsed() < Duration::from_secs(30), "it is not replaced");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let after = append().await.unwrap();
+        assert_eq!((after.partition, after.offset), (before.partition, before.offset + 1));
     }
 }

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quiz_schemas::{AnyEvent, Codec, DecodeError, SchemaId, Topic};
 use rdkafka::Message;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::{Command, TailError, TailEvent};
 use crate::config::KafkaConfig;
@@ -28,6 +29,8 @@ const SLEEP: Duration = Duration::from_millis(50);
 const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before the registry is asked again.
 const SCHEMA_RETRY: Duration = Duration::from_millis(500);
+/// The shortest time between two clients.
+const REPLACE_EVERY: Duration = Duration::from_secs(1);
 /// librdkafka wants a group id even of a consumer that joins none.
 const GROUP_ID: &str = "quiz.tail";
 
@@ -35,7 +38,9 @@ const GROUP_ID: &str = "quiz.tail";
 struct Ended;
 
 pub(super) struct Reader {
+    client: ClientConfig,
     consumer: Arc<PlainConsumer>,
+    made_at: Instant,
     codec: Arc<Codec>,
     schemas: SchemaSource,
     topic: Topic,
@@ -65,15 +70,51 @@ impl Reader {
         client.set("group.id", GROUP_ID).set("auto.offset.reset", "earliest");
         let consumer = plain_consumer(&client).map_err(|err: KafkaError| client_error(&err))?;
         let (next, gaps) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { consumer: Arc::new(consumer), codec, schemas, topic, runtime, commands, events, next, gaps })
+        let (consumer, made_at) = (Arc::new(consumer), Instant::now());
+        Ok(Self { client, consumer, made_at, codec, schemas, topic, runtime, commands, events, next, gaps })
     }
 
     pub(super) fn run(&mut self) {
-        // The client's own poll with a timeout spins through its last millisecond.
-        let waker = thread::current();
-        let consumer = Arc::get_mut(&mut self.consumer).expect("nothing that shares it has been started");
-        consumer.set_nonempty_callback(move || waker.unpark());
+        self.listen();
         while self.turn().is_ok() {}
+    }
+
+    /// Has the client wake this thread: its own poll with a timeout spins through its last millisecond.
+    fn listen(&mut self) {
+        let waker = thread::current();
+        let consumer = Arc::get_mut(&mut self.consumer).expect("nobody shares a client that is new");
+        consumer.set_nonempty_callback(move || waker.unpark());
+    }
+
+    /// Reads on with a new client when this one has lost sight of a leader.
+    fn renew(&mut self) {
+        if !self.consumer.context().log.lost_a_leader() || self.made_at.elapsed() < REPLACE_EVERY {
+            return;
+        }
+        self.made_at = Instant::now();
+        let topic = self.topic;
+        let mut places = TopicPartitionList::with_capacity(self.next.len());
+        for (&partition, &offset) in &self.next {
+            let added = places.add_partition_offset(topic.name(), partition, Offset::Offset(offset));
+            added.expect("an offset from the broker is a valid one");
+        }
+        let made = plain_consumer(&self.client).and_then(|consumer| {
+            consumer.incremental_assign(&places)?;
+            Ok(consumer)
+        });
+        match made {
+            Ok(consumer) => {
+                error!(%topic, "the tail's client has lost sight of a leader; it is replaced");
+                ::metrics::counter!("quiz_tail_clients_replaced_total").increment(1);
+                let old = std::mem::replace(&mut self.consumer, Arc::new(consumer));
+                self.listen();
+                // Its end may take as long as a broken client likes.
+                if let Err(err) = thread::Builder::new().name("close tail".into()).spawn(move || drop(old)) {
+                    warn!(%err, "no thread for the old client's end");
+                }
+            }
+            Err(err) => warn!(%err, %topic, "kafka tail: no new client"),
+        }
     }
 
     fn turn(&mut self) -> Result<(), Ended> {
@@ -90,6 +131,7 @@ impl Reader {
         if self.events.is_closed() {
             return Err(Ended);
         }
+        self.renew();
         let consumer = Arc::clone(&self.consumer);
         match consumer.poll(Duration::ZERO) {
             Some(Ok(message)) => self.take(&message),
@@ -261,5 +303,72 @@ impl Reader {
         let added = list.add_partition_offset(self.topic.name(), partition, offset);
         added.expect("an offset from the broker is a valid one");
         list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quiz_schemas::events::{JoinsRecord, PlayerConnected};
+    use quiz_schemas::{Event, GameId, PlayerId};
+    use rdkafka::config::RDKafkaLogLevel;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::client_log::tests::LEADERLESS;
+    use crate::{EmbeddedCluster, Producer, ProducerOptions, partition_of};
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    fn join(game: GameId, player: u64) -> JoinsRecord {
+        let body = PlayerConnected { player: PlayerId::from_bits(player) }.into();
+        JoinsRecord { game, at_us: 1, edge: "edge-1".into(), body }
+    }
+
+    /// The next record's offset.
+    fn reads(reader: &mut Reader, events: &mut mpsc::Receiver<TailEvent>) -> i64 {
+        let began = Instant::now();
+        while began.elapsed() < DEADLINE {
+            assert!(reader.turn().is_ok(), "somebody listens");
+            if let Ok(event) = events.try_recv() {
+                let TailEvent::Record(record) = event else { panic!("no record: {event:?}") };
+                return record.offset;
+            }
+        }
+        panic!("no record came");
+    }
+
+    /// Goal: a client that has lost sight of a leader is replaced, and the reading goes on where it was.
+    #[test]
+    fn it_reads_on_with_a_new_client() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _in_it = runtime.enter();
+        let cluster = EmbeddedCluster::start().unwrap();
+        let codec = Arc::new(Codec::with_fixed_ids());
+        let producer = Producer::new(&cluster.kafka_config("test"), codec.clone(), ProducerOptions::default()).unwrap();
+        let game = GameId::from_bits(7);
+        let partition = partition_of(join(game, 0).key().as_bytes(), Topic::Joins.spec().partitions);
+        let append = |player| runtime.block_on(producer.append(&join(game, player))).unwrap();
+        append(0);
+
+        let (to, commands) = mpsc::channel(1);
+        let (sender, mut events) = mpsc::channel(8);
+        let (config, schemas) = (cluster.kafka_config("tail"), SchemaSource::fixed());
+        let mut reader = Reader::new(&config, codec, schemas, Topic::Joins, commands, sender).unwrap();
+        let (reply, _) = oneshot::channel();
+        reader.serve(Command::ReadFrom { partition, from: Some(0), reply });
+        assert_eq!(reads(&mut reader, &mut events), 0);
+
+        let first = Arc::as_ptr(&reader.consumer);
+        reader.consumer.context().log.take(RDKafkaLogLevel::Warning, "METADATAUPDATE", LEADERLESS);
+        append(1);
+        let began = Instant::now();
+        while Arc::as_ptr(&reader.consumer) == first {
+            reader.renew();
+            assert!(began.elapsed() < DEADLINE, "it is not replaced");
+            thread::sleep(Duration::from_millis(10));
+        }
+        append(2);
+        assert_eq!((reads(&mut reader, &mut events), reads(&mut reader, &mut events)), (1, 2));
+        drop(to);
     }
 }

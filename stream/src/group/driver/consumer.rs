@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use quiz_schemas::Topic;
 use rdkafka::client::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -16,6 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 use tracing::{debug, warn};
 
 use super::GroupError;
+use crate::client_log::ClientLog;
 use crate::config::KafkaConfig;
 use crate::group::event::TopicPartition;
 use crate::group::limits::{EMBEDDED_SESSION_TIMEOUT_MS, POLL_INTERVAL_MS_MAX, TOPICS_WAIT};
@@ -37,6 +38,7 @@ pub(super) struct Callbacks {
     incremental: bool,
     /// Set when the loop has ended: what is taken back then is given at once.
     closing: AtomicBool,
+    log: ClientLog,
 }
 
 impl Callbacks {
@@ -49,6 +51,11 @@ impl Callbacks {
         self.called.lock().expect("no thread panics while it holds the lock").pop_front()
     }
 
+    /// Whether the client has lost sight of a partition's leader.
+    pub(super) fn lost_a_leader(&self) -> bool {
+        self.log.lost_a_leader()
+    }
+
     /// From now on nothing is left to the loop.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
@@ -56,6 +63,10 @@ impl Callbacks {
 }
 
 impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, line: &str) {
+        self.log.take(level, fac, line);
+    }
+
     fn error(&self, err: KafkaError, reason: &str) {
         warn!(%err, reason, "kafka consumer");
     }
@@ -112,7 +123,8 @@ impl GroupConsumer {
         waker: Thread,
     ) -> Result<Self, GroupError> {
         let incremental = !kafka.embedded;
-        let callbacks = Callbacks { called: Mutex::new(VecDeque::new()), incremental, closing: AtomicBool::new(false) };
+        let (called, closing) = (Mutex::new(VecDeque::new()), AtomicBool::new(false));
+        let callbacks = Callbacks { called, incremental, closing, log: ClientLog::default() };
         let created: KafkaResult<BaseConsumer<Callbacks>> =
             config(kafka, spec, gather_ms).create_with_context(callbacks);
         let mut inner = created.map_err(|source| GroupError::Kafka { group: spec.id, source })?;

@@ -412,6 +412,10 @@ impl<P: Processor> Member<P> {
             error!(group, partition, "the consumer brings nothing of what is in the log; it is replaced");
             return self.rebuild("stalled");
         }
+        if self.consumer.inner.context().lost_a_leader() && self.may_rebuild() {
+            error!(group, "the consumer has lost sight of a leader; it is replaced");
+            return self.rebuild("leader");
+        }
         if self.misplaced {
             error!(group, "the log does not have what was to be read next; the consumer is replaced");
             return self.rebuild("offset");
@@ -423,10 +427,15 @@ impl<P: Processor> Member<P> {
         Ok(())
     }
 
+    fn may_rebuild(&self) -> bool {
+        let lately = self.rebuilt_at.is_some_and(|at| at.elapsed() < REBUILD_EVERY);
+        self.opening.is_none() && !self.draining && !lately
+    }
+
     /// Makes a new consumer. What the old one owned is lost to the loop, as if the group had taken it:
     /// the new one begins where the group's offsets say. Not more often than every [`REBUILD_EVERY`].
     fn rebuild(&mut self, reason: &'static str) -> Result<(), GroupError> {
-        if self.opening.is_some() || self.draining || self.rebuilt_at.is_some_and(|at| at.elapsed() < REBUILD_EVERY) {
+        if !self.may_rebuild() {
             return Ok(());
         }
         self.rebuilt_at = Some(Instant::now());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use quiz_schemas::{AnyEvent, Codec, Topic};
 use rdkafka::client::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::consumer::offset_list;
 use super::{GroupError, GroupSetup, Outbox};
+use crate::client_log::ClientLog;
 use crate::failpoint::{self, Point};
 use crate::group::event::Event;
 use crate::group::limits::{TRANSACTION_CALL, TRANSACTION_HUNG, TRANSACTION_TIMEOUT_MS, TRANSACTION_TRIES_MAX};
@@ -99,9 +100,16 @@ impl Transactor {
     }
 }
 
-struct Callbacks;
+#[derive(Default)]
+struct Callbacks {
+    log: ClientLog,
+}
 
 impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, line: &str) {
+        self.log.take(level, fac, line);
+    }
+
     fn error(&self, err: KafkaError, reason: &str) {
         warn!(%err, reason, "transactional producer");
     }
@@ -163,7 +171,7 @@ impl Thread {
         if self.producer.is_some() {
             return true;
         }
-        let made = self.config.create_with_context(Callbacks).and_then(|producer: Client| {
+        let made = self.config.create_with_context(Callbacks::default()).and_then(|producer: Client| {
             retry(|| producer.init_transactions(TRANSACTION_CALL))?;
             Ok(producer)
         });
@@ -175,13 +183,19 @@ impl Thread {
     }
 
     fn execute(&mut self, request: &Request) -> Outcome {
+        // Between transactions, so that none has to fail for it.
+        if self.producer.as_ref().is_some_and(|producer| producer.context().log.lost_a_leader()) {
+            warn!(group = self.group, "the transactional producer has lost sight of a leader; it is replaced");
+            self.producer = None;
+        }
         if !self.ensure_producer() {
             return Outcome::Aborted;
         }
         let Some(producer) = &self.producer else { return Outcome::Aborted };
         let Err(err) = attempt(producer, &self.codec, request) else { return Outcome::Done };
         info!(group = self.group, %err, "a transaction failed");
-        if !is_fatal(&err) && retry(|| producer.abort_transaction(TRANSACTION_CALL)).is_ok() {
+        let aborted = !is_fatal(&err) && retry(|| producer.abort_transaction(TRANSACTION_CALL)).is_ok();
+        if aborted && !producer.context().log.lost_a_leader() {
             return Outcome::Aborted;
         }
         // Nobody knows what became of it before a new producer with the same id has asked.
