@@ -93,13 +93,11 @@ impl Reader {
         }
         self.made_at = Instant::now();
         let topic = self.topic;
-        let mut places = TopicPartitionList::with_capacity(self.next.len());
-        for (&partition, &offset) in &self.next {
-            let added = places.add_partition_offset(topic.name(), partition, Offset::Offset(offset));
-            added.expect("an offset from the broker is a valid one");
-        }
+        let places = self.list(self.next.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset))));
         let made = plain_consumer(&self.client).and_then(|consumer| {
-            consumer.incremental_assign(&places)?;
+            if places.count() > 0 {
+                consumer.incremental_assign(&places)?;
+            }
             Ok(consumer)
         });
         match made {
@@ -299,9 +297,15 @@ impl Reader {
     }
 
     fn at(&self, partition: i32, offset: Offset) -> TopicPartitionList {
-        let mut list = TopicPartitionList::with_capacity(1);
-        let added = list.add_partition_offset(self.topic.name(), partition, offset);
-        added.expect("an offset from the broker is a valid one");
+        self.list([(partition, offset)])
+    }
+
+    fn list(&self, places: impl IntoIterator<Item = (i32, Offset)>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in places {
+            let added = list.add_partition_offset(self.topic.name(), partition, offset);
+            added.expect("an offset from the broker is a valid one");
+        }
         list
     }
 }

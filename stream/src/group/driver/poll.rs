@@ -408,17 +408,21 @@ impl<P: Processor> Member<P> {
             error!(group, "a transaction call hangs");
             return Err(GroupError::TransactionHung { group });
         }
-        if let Some(partition) = self.lag.starved() {
-            error!(group, partition, "the consumer brings nothing of what is in the log; it is replaced");
-            return self.rebuild("stalled");
-        }
-        if self.consumer.inner.context().lost_a_leader() && self.may_rebuild() {
-            error!(group, "the consumer has lost sight of a leader; it is replaced");
-            return self.rebuild("leader");
-        }
-        if self.misplaced {
-            error!(group, "the log does not have what was to be read next; the consumer is replaced");
-            return self.rebuild("offset");
+        // What is seen while nothing may be done is not kept: it says nothing of a later consumer.
+        let starved = self.lag.starved();
+        if self.may_rebuild() {
+            if let Some(partition) = starved {
+                error!(group, partition, "the consumer brings nothing of what is in the log; it is replaced");
+                return self.rebuild("stalled");
+            }
+            if self.consumer.inner.context().lost_a_leader() {
+                error!(group, "the consumer has lost sight of a leader; it is replaced");
+                return self.rebuild("leader");
+            }
+            if self.misplaced {
+                error!(group, "the log does not have what was to be read next; the consumer is replaced");
+                return self.rebuild("offset");
+            }
         }
         if self.looked_at.elapsed() >= LOOK_EVERY {
             self.looked_at = Instant::now();
@@ -427,17 +431,15 @@ impl<P: Processor> Member<P> {
         Ok(())
     }
 
+    /// Not more often than every [`REBUILD_EVERY`], and not while it is still being found out where to begin.
     fn may_rebuild(&self) -> bool {
         let lately = self.rebuilt_at.is_some_and(|at| at.elapsed() < REBUILD_EVERY);
         self.opening.is_none() && !self.draining && !lately
     }
 
     /// Makes a new consumer. What the old one owned is lost to the loop, as if the group had taken it:
-    /// the new one begins where the group's offsets say. Not more often than every [`REBUILD_EVERY`].
+    /// the new one begins where the group's offsets say.
     fn rebuild(&mut self, reason: &'static str) -> Result<(), GroupError> {
-        if !self.may_rebuild() {
-            return Ok(());
-        }
         self.rebuilt_at = Some(Instant::now());
         self.misplaced = false;
         let group = self.spec.id;
