@@ -138,6 +138,12 @@ pub trait Processor: Send + Sync + 'static {
         0
     }
 
+    /// How long after the last record came a batch is taken that waits for more, µs: those whose patience
+    /// lasts longer wait while others come, and not for nothing.
+    fn lull_us(&self) -> i64 {
+        i64::MAX
+    }
+
     /// How long the broker may gather records for the group before it answers a fetch, ms; 0: it answers as
     /// soon as there is one. A fetch costs the broker and the member much the same whatever it brings.
     fn gather_ms(&self) -> u32 {

@@ -13,6 +13,8 @@ use quiz_stream::group::{Action, Event, Machine, Now, RawRecord};
 use quiz_stream::{Delivery, GroupSpec, Output, Processor, Record};
 
 const PATIENCE_US: i64 = 20_000;
+/// Longer than half of the patience, so that both bounds show.
+const LULL_US: i64 = 12_000;
 
 /// Writes down how many records each batch had.
 struct Patient;
@@ -32,6 +34,10 @@ impl Processor for Patient {
 
     fn patience_us(&self, event: &AnyEvent) -> i64 {
         if matches!(event, AnyEvent::Commands(_)) { PATIENCE_US } else { 0 }
+    }
+
+    fn lull_us(&self) -> i64 {
+        LULL_US
     }
 
     fn apply(&self, _state: &mut (), batch: &[Record], _now_us: i64) -> Output<usize> {
@@ -108,6 +114,19 @@ fn what_may_wait_is_taken_together_when_the_first_has_waited() {
 }
 
 #[test]
+fn what_may_wait_does_not_wait_for_nothing() {
+    let mut bench = Bench::new();
+    assert!(bench.fetch(&[true]).is_empty());
+    bench.now_us += PATIENCE_US - LULL_US - 1;
+    assert!(bench.fetch(&[true]).is_empty());
+    assert_eq!(bench.machine.wake_in_us(bench.now()), Some(LULL_US), "from the last one on");
+    bench.now_us += LULL_US - 1;
+    assert!(bench.handle(Event::Tick).is_empty());
+    bench.now_us += 1;
+    assert_eq!(bench.handle(Event::Tick), [2], "a little before the first one's patience ends");
+}
+
+#[test]
 fn what_cannot_wait_takes_along_what_was_there() {
     let mut bench = Bench::new();
     assert!(bench.fetch(&[true, true]).is_empty());
@@ -130,13 +149,17 @@ proptest! {
     fn nobody_waits_longer_than_they_may(steps in prop::collection::vec((0_i64..15_000, any::<bool>()), 1..60)) {
         let mut bench = Bench::new();
         let mut waiting: Vec<i64> = Vec::new();
+        let in_time = |waiting: &[i64], now_us: i64| {
+            let patient = waiting.iter().all(|came_us| now_us - came_us <= PATIENCE_US + 1);
+            patient && waiting.last().is_none_or(|came_us| now_us - came_us <= LULL_US + 1)
+        };
         for (pause_us, can_wait) in steps {
             let until_us = bench.now_us + pause_us;
             while let Some(in_us) = bench.machine.wake_in_us(bench.now()).filter(|us| bench.now_us + us <= until_us) {
                 bench.now_us += in_us.max(1);
                 let taken: usize = bench.handle(Event::Tick).iter().sum();
                 waiting.drain(..taken);
-                prop_assert!(waiting.iter().all(|came_us| bench.now_us - came_us <= PATIENCE_US + 1));
+                prop_assert!(in_time(&waiting, bench.now_us));
             }
             bench.now_us = bench.now_us.max(until_us);
             waiting.push(bench.now_us);

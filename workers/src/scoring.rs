@@ -30,9 +30,12 @@ use lanes::LaneSlot;
 /// The group's id on the broker.
 pub const GROUP: &str = "quiz.scoring";
 
-/// How long an answer may wait for others to be scored and stored in one batch with it, µs. When the last
-/// answer of a question is in, the question closes that much later.
-pub const ANSWER_PATIENCE_US: i64 = 60_000;
+/// How long an answer may wait for others to be scored and stored in one batch with it, µs.
+pub const ANSWER_PATIENCE_US: i64 = 250_000;
+
+/// How long it waits when no others come, µs. When the last answer of a question is in, the question closes
+/// that much later.
+pub const ANSWER_LULL_US: i64 = 50_000;
 
 /// How long the broker may gather answers, ms; a marker waits as long.
 const GATHER_MS: u32 = 10;
@@ -103,6 +106,10 @@ impl Processor for ScoringWorker {
     fn patience_us(&self, event: &AnyEvent) -> i64 {
         let is_answer = |answers: &AnswersRecord| matches!(answers.body, AnswersBody::AnswerSubmitted(_));
         if matches!(event, AnyEvent::Answers(answers) if is_answer(answers)) { ANSWER_PATIENCE_US } else { 0 }
+    }
+
+    fn lull_us(&self) -> i64 {
+        ANSWER_LULL_US
     }
 
     /// The store makes the writes of one call in no order. If a snapshot were there before an answer

@@ -24,6 +24,13 @@ use parked::{Parked, Waiting};
 /// The group's id on the broker.
 pub const GROUP_ID: &str = "quiz.sessions";
 
+/// How long a player may wait at the door for others to be let in with them, µs. When thousands come at once they
+/// are let in ten times a second: a transaction costs the broker much the same for one of them as for hundreds.
+pub const JOIN_PATIENCE_US: i64 = 100_000;
+
+/// How long they wait when no others come, µs.
+pub const JOIN_LULL_US: i64 = 15_000;
+
 /// The rules of the group `quiz.sessions`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SessionWorker;
@@ -187,6 +194,15 @@ impl Processor for SessionWorker {
             state.take_joins(*game, inputs, now_us, &mut out);
         }
         out
+    }
+
+    /// A host's word and a lane's report wait for nothing.
+    fn patience_us(&self, event: &AnyEvent) -> i64 {
+        if matches!(event, AnyEvent::Joins(_)) { JOIN_PATIENCE_US } else { 0 }
+    }
+
+    fn lull_us(&self) -> i64 {
+        JOIN_LULL_US
     }
 
     fn next_tick_us(&self, state: &Sessions) -> Option<i64> {

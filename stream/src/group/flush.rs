@@ -21,20 +21,28 @@ pub(super) struct Batch {
     pub(super) ends: Offsets,
     /// When its first record was taken, steady µs.
     pub(super) taken_at_us: i64,
+    /// When its last record came, steady µs.
+    last_came_us: i64,
     /// When its least patient record wants to be applied, steady µs.
-    pub(super) due_us: i64,
+    patient_until_us: i64,
 }
 
 impl Batch {
     /// An empty one.
     pub(super) fn new(taken_at_us: i64) -> Self {
         let (records, raws, dead, ends) = (Vec::new(), Vec::new(), Vec::new(), Offsets::new());
-        Self { records, raws, dead, ends, taken_at_us, due_us: i64::MAX }
+        Self { records, raws, dead, ends, taken_at_us, last_came_us: taken_at_us, patient_until_us: i64::MAX }
     }
 
-    /// Adds a good record that may wait until `due_us`.
-    pub(super) fn push(&mut self, raw: RawRecord, event: AnyEvent, due_us: i64) {
-        self.due_us = self.due_us.min(due_us);
+    /// When it is to be applied, if no record comes for `lull_us`, steady µs.
+    pub(super) fn due_us(&self, lull_us: i64) -> i64 {
+        self.patient_until_us.min(self.last_came_us.saturating_add(lull_us))
+    }
+
+    /// Adds a good record that came now and may wait for `patience_us`.
+    pub(super) fn push(&mut self, raw: RawRecord, event: AnyEvent, now_us: i64, patience_us: i64) {
+        self.last_came_us = now_us;
+        self.patient_until_us = self.patient_until_us.min(now_us.saturating_add(patience_us));
         self.ends.insert(raw.topic, raw.offset + 1);
         self.records.push(Record {
             topic: raw.topic,
@@ -48,7 +56,7 @@ impl Batch {
 
     /// Adds a bad one, which waits for nobody.
     pub(super) fn push_dead(&mut self, raw: RawRecord, reason: &'static str, error: String) {
-        self.due_us = self.taken_at_us;
+        self.patient_until_us = self.taken_at_us;
         self.ends.insert(raw.topic, raw.offset + 1);
         self.dead.push(DeadRecord { raw, reason, error });
     }

@@ -339,8 +339,8 @@ impl<P: Processor> Task<P> {
             let raw = self.buffer.pop().expect("the front was there");
             match decoded {
                 Decoded::Event(event) => {
-                    let due_us = now_us + turn.processor.patience_us(&event);
-                    batch.push(raw, event, due_us);
+                    let patience_us = turn.processor.patience_us(&event);
+                    batch.push(raw, event, now_us, patience_us);
                 }
                 Decoded::Dead(reason, error) => batch.push_dead(raw, reason, error),
                 Decoded::Wait(_) => {}
@@ -349,7 +349,7 @@ impl<P: Processor> Task<P> {
         if batch.len() == 0 {
             return None;
         }
-        if batch.len() < BATCH_RECORDS_MAX && batch.due_us > now_us {
+        if batch.len() < BATCH_RECORDS_MAX && batch.due_us(turn.processor.lull_us()) > now_us {
             self.filling = Some(batch);
             return None;
         }
@@ -468,7 +468,7 @@ impl<P: Processor> Task<P> {
         let flushes = self.flushes.iter().flat_map(|flush| [flush.append.wake_at_us(), flush.dead_letter.wake_at_us()]);
         let own = [restoring, self.load.wake_at_us(), self.write.wake_at_us(), self.announce.wake_at_us()];
         let takes = self.phase == Phase::Running && self.batch.is_none() && self.gate_is_open(transactional);
-        let filled = self.filling.as_ref().filter(|_| takes).map(|batch| batch.due_us);
+        let filled = self.filling.as_ref().filter(|_| takes).map(|batch| batch.due_us(processor.lull_us()));
         let steady_us = own.into_iter().chain(flushes).chain([filled]).flatten().min();
         (steady_us, if takes { processor.next_tick_us(&self.state) } else { None })
     }
