@@ -21,8 +21,9 @@ pub const IDLE_MS: u64 = 1_000;
 pub const PAUSE_MS: u64 = 20;
 /// What counts as the rate asked for: this share of it. Less has a system that keeps games waiting.
 pub const OFFERED_SHARE: f64 = 0.97;
-/// For how long a steady load is warmed up with, s.
-const WARM_UP_S: f64 = 15.0;
+/// For how long a steady load is warmed up with, s. A broker that was just started compiles for most of a minute
+/// under load, on half of a core at first.
+const WARM_UP_S: f64 = 45.0;
 /// The longest cycle of questions of a warm-up, s.
 const WARM_UP_CYCLE_S_MAX: f64 = 2.0;
 /// What is left of a cycle for close, board and the next question: this share, at most so much, s. The
