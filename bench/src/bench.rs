@@ -1,6 +1,7 @@
 //! What all profiles share: programs, servers, sizes, floors, and the way to play one load.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
 
@@ -21,9 +22,8 @@ pub const IDLE_MS: u64 = 1_000;
 pub const PAUSE_MS: u64 = 20;
 /// What counts as the rate asked for: this share of it. Less has a system that keeps games waiting.
 pub const OFFERED_SHARE: f64 = 0.97;
-/// For how long a steady load is warmed up with, s. A broker that was just started compiles for most of a minute
-/// under load, on half of a core at first.
-const WARM_UP_S: f64 = 45.0;
+/// Players, games and answers/s of a load that warms up servers on which many come and few answer.
+const WARM_UP_CROWD: (u32, u32, f64) = (1_000, 20, 1_000.0);
 /// The longest cycle of questions of a warm-up, s.
 const WARM_UP_CYCLE_S_MAX: f64 = 2.0;
 /// What is left of a cycle for close, board and the next question: this share, at most so much, s. The
@@ -47,6 +47,8 @@ pub struct Bench {
     pub sizes: Sizes,
     /// What was measured of the machine alone; each once.
     pub floors: Mutex<Floors>,
+    /// Whether the servers have had a steady load.
+    pub warm: AtomicBool,
 }
 
 impl Bench {
@@ -83,7 +85,20 @@ impl Bench {
         seed: u64,
     ) -> Result<(), BenchError> {
         let target = target.max(f64::from(players) / WARM_UP_CYCLE_S_MAX);
-        self.warm_up(fleet, &steady_load(players, games, target, WARM_UP_S, seed ^ 0xff)).await
+        self.warm.store(true, Ordering::Relaxed);
+        self.warm_up(fleet, &steady_load(players, games, target, self.sizes.warm_up_s, seed ^ 0xff)).await
+    }
+
+    /// Warms up the servers, unless an earlier profile has.
+    ///
+    /// # Errors
+    /// When the load client does not start.
+    pub async fn warm_up_servers(&self, fleet: &Fleet, seed: u64) -> Result<(), BenchError> {
+        if self.warm.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (players, games, rate) = WARM_UP_CROWD;
+        self.warm_up_steady(fleet, (players, games), rate, seed).await
     }
 
     /// The books of all games of a load.
@@ -158,6 +173,7 @@ pub fn load(players: u32, games: u32, questions: u32, pace: Pace, seed: u64) -> 
     LoadSpec {
         players,
         games,
+        capacity: None,
         questions,
         pace,
         connect_rate: CONNECT_RATE,

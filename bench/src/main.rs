@@ -99,6 +99,7 @@ async fn run(args: RunArgs) -> Result<ExitCode, BenchError> {
         bootstrap: args.bootstrap.clone(),
         sizes: if args.quick { sizes::QUICK } else { sizes::FULL },
         floors: Mutex::new(Floors::default()),
+        warm: std::sync::atomic::AtomicBool::new(false),
     };
     let earlier = load(&args.findings)?.unwrap_or_default();
     let mut found = Findings { machine: Machine::here(), ..Findings::default() };

@@ -40,6 +40,9 @@ pub struct Sizes {
     pub groups_s: f64,
     /// Answers/s of it.
     pub groups_rate: f64,
+    /// For how long a steady load is warmed up with, s. A broker that was just started compiles for most of a minute
+    /// under load, on half of a core at first.
+    pub warm_up_s: f64,
     /// How long a floor's open loop lasts, s.
     pub floor_s: f64,
     /// Sockets that echo.
@@ -66,6 +69,7 @@ pub const FULL: Sizes = Sizes {
     groups: (2_400, 48),
     groups_s: 20.0,
     groups_rate: 2_000.0,
+    warm_up_s: 45.0,
     floor_s: 10.0,
     echo_sockets: 1_000,
 };
@@ -90,6 +94,7 @@ pub const QUICK: Sizes = Sizes {
     groups: (240, 12),
     groups_s: 8.0,
     groups_rate: 200.0,
+    warm_up_s: 4.0,
     floor_s: 3.0,
     echo_sockets: 100,
 };

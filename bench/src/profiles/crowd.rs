@@ -88,6 +88,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
 async fn part(bench: &Bench, sockets: u32, edges: u32, seed: u64) -> Result<Part, BenchError> {
     let floor = bench.crowd_floor(sockets, edges).await?;
     let fleet = bench.fleet(edges, SCORING).await?;
+    bench.warm_up_servers(&fleet, seed).await?;
     let warm_players = (sockets / 20).clamp(20, 2_000);
     bench.warm_up(&fleet, &load(warm_players, 4, 2, Pace::Rate(f64::from(warm_players)), seed ^ 0xff)).await?;
     let games = sockets.div_ceil(GAME_PLAYERS);

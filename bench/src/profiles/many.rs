@@ -22,6 +22,8 @@ const SPREAD_S: f64 = 2.0;
 const CONNECT_RATE: f64 = 1_500.0;
 /// For how long everybody is watched doing nothing, to know what that costs.
 const IDLE: Duration = Duration::from_secs(5);
+/// Room for players who join twice, for a client that hears nothing for long joins again.
+const CAPACITY: u32 = 4 * MANY_PLAYERS;
 /// The dearest game costs at most so many times the cheapest.
 const FLAT: f64 = 1.25;
 
@@ -77,6 +79,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
 }
 
 async fn part(bench: &Bench, fleet: &Fleet, games: u32, seed: u64) -> Result<Part, BenchError> {
+    bench.warm_up_servers(fleet, seed).await?;
     bench.warm_up(fleet, &load(200, 20, 3, Pace::Rate(200.0), seed ^ 0xff)).await?;
     let before = fleet.ground().roster.snapshot();
     sleep(IDLE).await;
@@ -89,6 +92,7 @@ async fn part(bench: &Bench, fleet: &Fleet, games: u32, seed: u64) -> Result<Par
             LoadSpec {
                 connect_rate: CONNECT_RATE / f64::from(clients),
                 asking: Asking::PauseMs(500),
+                capacity: Some(CAPACITY),
                 ..load(players, games, QUESTIONS, Pace::Rate(f64::from(players) / SPREAD_S), seed + u64::from(no))
             }
         })
