@@ -18,6 +18,9 @@ use support::Cluster;
 /// So many that some of their answers come together, in one write.
 const PLAYERS: u32 = 60;
 const QUESTIONS: usize = 2;
+/// For so long a question waits for answers: longer than it takes to put someone in a dead process's place, who
+/// may be the one that shows the question.
+const LIMIT_MS: i32 = 30_000;
 
 /// A point, and for which time a process comes to it when it ends.
 type Death = (&'static str, u32);
@@ -53,7 +56,7 @@ async fn play(pipeline: &Pipeline, role: &str, death: Death, seed: u64) {
     let mut child = start(role, Some(death));
     let started = Instant::now();
     let course = async {
-        let mut game = support::game(pipeline, support::quiz(QUESTIONS, 4_000), PLAYERS, seed).await;
+        let mut game = support::game(pipeline, support::quiz(QUESTIONS, LIMIT_MS), PLAYERS, seed).await;
         for no in 0..QUESTIONS as QuestionNo {
             ask(&mut game, pipeline, no).await;
         }
