@@ -87,10 +87,10 @@ async fn the_edge_says_retry_and_never_acks_without_the_broker() {
     let way = Way::new(&pipeline.edges, 8, Duration::from_secs(30));
     let created = create(&way, &quiz, 10).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     let mut player = Socket::open(pipeline.edges[0], None).await.expect("the edge answers");
-    player.send(&ClientMessage::Join { pin: created.pin, nickname: "Ada".into() }).await.expect("sent");
+    player.send(&ClientMessage::Join { pin: created.pin, nickname: "Ada".into(), key: None }).await.expect("sent");
     expect(&mut player, |message| matches!(message, ServerMessage::Joined(_)).then_some(())).await;
     let mut idle = Socket::open(pipeline.edges[0], None).await.expect("the edge answers");
-    idle.send(&ClientMessage::Join { pin: created.pin, nickname: "Bob".into() }).await.expect("sent");
+    idle.send(&ClientMessage::Join { pin: created.pin, nickname: "Bob".into(), key: None }).await.expect("sent");
     expect(&mut idle, |message| matches!(message, ServerMessage::Joined(_)).then_some(())).await;
     let mut host = Host::new(way, created.host_token.clone());
     let asked = tokio::spawn(async move {

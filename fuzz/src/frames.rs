@@ -52,7 +52,7 @@ struct Life {
 
 impl Life {
     fn live(mut self, reader: &mut Reader<'_>) {
-        let mut machine = Connection::new(Now { wall_us: WALL_US, mono_ms: 0, elapsed_us: None });
+        let mut machine = Connection::new(Now { wall_us: WALL_US, ..Now::default() });
         let mut out = Vec::new();
         while !reader.is_empty() {
             self.step(&mut machine, reader, &mut out);
@@ -63,7 +63,7 @@ impl Life {
 
     fn step(&mut self, machine: &mut Connection, reader: &mut Reader<'_>, out: &mut Vec<Action>) {
         let elapsed_us = Some(reader.long()).filter(|elapsed_us| *elapsed_us != 0);
-        let now = Now { wall_us: WALL_US, mono_ms: self.mono_ms, elapsed_us };
+        let now = Now { wall_us: WALL_US, mono_ms: self.mono_ms, elapsed_us, sockets: 1 };
         let text;
         let mark;
         let input = match reader.below(12) {

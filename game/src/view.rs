@@ -185,7 +185,10 @@ impl GameView {
         self.players = change.players;
         self.connected = change.connected;
         let skip = change.admitted.len().saturating_sub(LOBBY_NEWEST_MAX);
-        self.lobby.extend(change.admitted[skip..].iter().cloned());
+        let newest = &change.admitted[skip..];
+        // Who joins again, for the answer was lost, is admitted again.
+        self.lobby.retain(|known| !newest.iter().any(|player| player.player == known.player));
+        self.lobby.extend(newest.iter().cloned());
         if !change.kicked.is_empty() {
             self.lobby.retain(|player| !change.kicked.contains(&player.player));
             self.kicked.extend_from_slice(&change.kicked);

@@ -207,6 +207,18 @@ fn the_lobby_keeps_the_newest_and_forgets_the_removed() {
 }
 
 #[test]
+fn who_is_admitted_again_is_in_the_lobby_once() {
+    let mut view = GameView::new(GameId::from_bits(7));
+    let first = lobby(1, 3, vec![]);
+    view.fold(&first);
+    let ResultsBody::LobbyChanged(change) = &first.body else { panic!("{first:?}") };
+    let again = LobbyChanged { admitted: change.admitted[..1].to_vec(), ..change.clone() };
+    view.fold(&record(Some(EventId::Session(2)), again));
+    let names: Vec<_> = view.lobby.iter().map(|player| player.nickname.as_str()).collect();
+    assert_eq!(names, ["p1.1", "p1.2", "p1.0"], "as the newest");
+}
+
+#[test]
 fn a_stop_of_another_question_leaves_the_open_one_open() {
     let mut view = GameView::new(GameId::from_bits(7));
     view.fold(&shown(1, 3));

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use quiz_schemas::events::{CommandRejection, JoinsBody, JoinsRecord, PlayerDisconnected, RefusalReason};
 use quiz_schemas::quiz::QuestionKind;
-use quiz_schemas::{AnyEvent, GameId, Pin, PlayerId, Position, QuestionNo, SubmissionId};
+use quiz_schemas::{AnyEvent, GameId, JoinKey, Pin, PlayerId, Position, QuestionNo, SubmissionId};
 
 use crate::limits::{
     BAD_FRAMES_MAX, JOIN_WAIT_MS, LIMITED_FRAMES_MAX, PRESENCE_RETRY_MS, PRESENCE_TRIES_MAX, RATE_RETRY_AFTER_MS,
@@ -59,7 +59,7 @@ struct Acked {
 #[derive(Debug)]
 enum Phase {
     New,
-    Resolving { nickname: String },
+    Resolving { nickname: String, key: Option<JoinKey> },
     Attaching(Intent),
     Joining { seat: Arc<Seat>, until_ms: u64 },
     Player(Arc<Seat>),
@@ -74,6 +74,8 @@ pub struct Connection {
     bad_frames: u32,
     heard_ms: u64,
     pinged_ms: u64,
+    /// After how much silence the client asks, as it was told or would be.
+    heartbeat_ms: u32,
     shown: Option<Shown>,
     /// The latest question that was ever before the player.
     newest: Option<QuestionNo>,
@@ -107,6 +109,7 @@ impl Connection {
             bad_frames: 0,
             heard_ms: now.mono_ms,
             pinged_ms: now.mono_ms,
+            heartbeat_ms: probe::heartbeat_ms(now.sockets),
             shown: None,
             newest: None,
             over: false,
@@ -129,6 +132,7 @@ impl Connection {
         if matches!(self.phase, Phase::Closed) && !matches!(input, Input::Appended { .. }) {
             return;
         }
+        self.heartbeat_ms = probe::heartbeat_ms(now.sockets);
         match input {
             Input::Text(text) => self.on_text(around, text, now, out),
             Input::Control => {
@@ -211,8 +215,8 @@ impl Connection {
 
     fn on_message(&mut self, around: &Surroundings, message: ClientMessage, now: Now, out: &mut Vec<Action>) {
         match message {
-            ClientMessage::Ping => send(ServerMessage::Pong, out),
-            ClientMessage::Join { pin, nickname } => self.on_join(pin, &nickname, out),
+            ClientMessage::Ping => send(ServerMessage::Pong { heartbeat_ms: self.heartbeat_ms }, out),
+            ClientMessage::Join { pin, nickname, key } => self.on_join(pin, &nickname, key, out),
             ClientMessage::Resume { token, cursor } => self.on_resume(around, &token, cursor, now, out),
             ClientMessage::Host { token, cursor } => self.on_host(around, &token, cursor, now, out),
             ClientMessage::Answer(answer) => self.on_answer(around, answer, now, out),

@@ -46,10 +46,18 @@ pub const LOOKUP_SETTLED_WAIT_MS: u64 = 600;
 pub const LOOKUP_POLL_MS: u64 = 200;
 /// When a client whose answer could not be looked up may try again, ms.
 pub const LOOKUP_RETRY_AFTER_MS: u32 = 1_000;
+/// After how much silence a client asks whether its edge lives, ms, while the edge holds few sockets.
+pub const HEARTBEAT_MS: u32 = 4_000;
+/// The same at most, ms: proxies cut what is silent for a minute.
+pub const HEARTBEAT_MS_MAX: u32 = 25_000;
+/// How often an edge is asked each second when nothing else is said: with more sockets each waits for longer.
+pub const HEARTBEATS_PER_S: usize = 500;
 /// Between two pings of a silent client, ms.
 pub const PING_INTERVAL_MS: u64 = 15_000;
-/// How long a client may be silent, ms.
-pub const PONG_WAIT_MS: u64 = 30_000;
+/// And not before so long after the client would have asked, ms: one of the two is enough.
+pub const PING_BEHIND_MS: u64 = 5_000;
+/// How many of these intervals a client may be silent.
+pub const PING_INTERVALS_MAX: u64 = 2;
 /// How long after it was sent something a silent client is pinged, ms.
 pub const PROBE_AFTER_MS: u64 = 4_000;
 /// How long after it was sent something a silent client is too slow, ms.
@@ -61,7 +69,7 @@ pub const PRESENCE_TRIES_MAX: u32 = 3;
 
 const _: () = assert!(RECOVERY_MESSAGES_MAX + 16 <= MAILBOX_MAX);
 const _: () = assert!(PROBE_AFTER_MS < SLOW_WAIT_MS && SLOW_WAIT_MS < PING_INTERVAL_MS);
-const _: () = assert!(PING_INTERVAL_MS < PONG_WAIT_MS);
+const _: () = assert!(HEARTBEAT_MS as u64 + PING_BEHIND_MS <= PING_INTERVAL_MS && HEARTBEAT_MS < HEARTBEAT_MS_MAX);
 const _: () = assert!(APPEND_WAIT_MS < JOIN_WAIT_MS);
 const _: () = assert!(RATE_BURST >= RATE_PER_S && 1000 % RATE_PER_S == 0);
 

@@ -74,7 +74,7 @@ enum Ending {
 pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, inflow: Arc<Inflow>, place: Place) {
     inflow.begin();
     let opened = Instant::now();
-    let machine = Connection::new(Now { wall_us: wall_us(), mono_ms: 0, elapsed_us: None });
+    let machine = Connection::new(Now { wall_us: wall_us(), sockets: edge.open(), ..Now::default() });
     let id = edge.next_socket();
     let pauses = edge.pulse.pauses();
     let signals = edge.switchboard.open(id);
@@ -173,7 +173,7 @@ impl Socket {
 
     fn now(&self) -> Now {
         let mono_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { wall_us: wall_us(), mono_ms, elapsed_us: self.elapsed_us() }
+        Now { wall_us: wall_us(), mono_ms, elapsed_us: self.elapsed_us(), sockets: self.edge.open() }
     }
 
     fn elapsed_us(&self) -> Option<i64> {

@@ -6,7 +6,7 @@ pub use proof::{PROOF_BYTES_MAX, TakenAnswer};
 
 use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use quiz_schemas::{GameId, LaneNo, PlayerId, QuestionNo, SubmissionId};
+use quiz_schemas::{GameId, JoinKey, LaneNo, PlayerId, QuestionNo, SubmissionId};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use smol_str::SmolStr;
@@ -23,6 +23,7 @@ pub const RECEIPT_CHARS: usize = 26;
 const ISSUER: &str = "quizstream";
 const AUDIENCE: &str = "quizstream/socket";
 const PROOF_LABEL: &[u8] = b"quizstream proof v1";
+const PLAYER_LABEL: &[u8] = b"quizstream player v1";
 const RECEIPT_LABEL: &[u8] = b"quizstream receipt v1";
 const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -79,6 +80,7 @@ pub struct Signer {
     validation: Validation,
     receipts: Hmac<Sha256>,
     proofs: Hmac<Sha256>,
+    players: Hmac<Sha256>,
 }
 
 impl Signer {
@@ -109,6 +111,7 @@ impl Signer {
             validation,
             receipts: derived(RECEIPT_LABEL),
             proofs: derived(PROOF_LABEL),
+            players: derived(PLAYER_LABEL),
         })
     }
 
@@ -134,6 +137,20 @@ impl Signer {
             return Err(TokenInvalid);
         }
         Ok(claims.holder)
+    }
+
+    /// Who plays in `game` under the normalised `nickname` and came with `key`: a function of its arguments and the
+    /// secret, so that a join that comes again is for the same player at every edge (I2), and no player's id tells
+    /// a key.
+    #[must_use]
+    pub fn player(&self, game: GameId, key: JoinKey, nickname: &str) -> PlayerId {
+        let mut mac = self.players.clone();
+        mac.update(&game.bits().to_be_bytes());
+        mac.update(&key.bits().to_be_bytes());
+        mac.update(nickname.as_bytes());
+        let digest = mac.finalize().into_bytes();
+        let front = digest.first_chunk().expect("a digest has 256 bits");
+        PlayerId::from_bits(u64::from_be_bytes(*front))
     }
 
     /// The proof that a submission was acknowledged: a function of its arguments and the secret, so

@@ -68,7 +68,7 @@ async fn an_edge_that_stood_still_sends_its_clients_away() {
     let code = loop {
         match ada.next().await {
             Ok(ServerMessage::Error(error)) => told = Some(error),
-            Ok(ServerMessage::Lobby(_) | ServerMessage::Pong) => {}
+            Ok(ServerMessage::Lobby(_) | ServerMessage::Pong { .. }) => {}
             Ok(old) => panic!("old news: {old:?}"),
             Err(code) => break code,
         }

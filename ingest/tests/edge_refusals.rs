@@ -27,7 +27,7 @@ async fn wrong_frames_have_their_codes() {
         assert_eq!(client.error().await.code, code, "{frame}");
     }
     client.send(&ClientMessage::Ping).await;
-    assert_eq!(client.next().await, Ok(ServerMessage::Pong), "the socket is still open");
+    assert_eq!(client.next().await, Ok(ServerMessage::Pong { heartbeat_ms: 4_000 }), "the socket is still open");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

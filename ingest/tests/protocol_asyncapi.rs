@@ -13,7 +13,7 @@ use quiz_schemas::events::{
     Verdict,
 };
 use quiz_schemas::quiz::{AnswerKey, Picks, QuestionKind, Response};
-use quiz_schemas::{GameId, Pin, PlayerId, SubmissionId};
+use quiz_schemas::{GameId, JoinKey, Pin, PlayerId, SubmissionId};
 use quiz_store::LedgerDoc;
 use serde_json::{Value, json};
 
@@ -54,7 +54,8 @@ fn client_samples() -> Vec<ClientMessage> {
     };
     let command = |action| ClientMessage::Command(Command { id: "c1".into(), action });
     vec![
-        ClientMessage::Join { pin: Pin::from_index(42), nickname: "Ada".into() },
+        ClientMessage::Join { pin: Pin::from_index(42), nickname: "Ada".into(), key: None },
+        ClientMessage::Join { pin: Pin::from_index(42), nickname: "Ada".into(), key: Some(JoinKey::from_bits(9)) },
         ClientMessage::Resume { token: "a.b.c".into(), cursor: None },
         ClientMessage::Resume { token: "a.b.c".into(), cursor: Some(cursor()) },
         ClientMessage::Host { token: "a.b.c".into(), cursor: None },
@@ -83,6 +84,7 @@ fn entry_samples() -> Vec<ServerMessage> {
             players: 1,
             cursor: Some(cursor()),
             recovered: true,
+            heartbeat_ms: 4_000,
         }),
         ServerMessage::Hosting(Hosting {
             game: game(),
@@ -93,6 +95,7 @@ fn entry_samples() -> Vec<ServerMessage> {
             lobby: vec![name()],
             cursor: Some(cursor()),
             recovered: false,
+            heartbeat_ms: 25_000,
         }),
         ServerMessage::Lobby(Lobby {
             players: 2,
@@ -102,7 +105,7 @@ fn entry_samples() -> Vec<ServerMessage> {
         }),
         ServerMessage::Done { id: "c1".into() },
         ServerMessage::Kicked,
-        ServerMessage::Pong,
+        ServerMessage::Pong { heartbeat_ms: 4_000 },
     ]
 }
 
@@ -288,6 +291,7 @@ fn the_description_refuses_what_the_edge_refuses() {
     let bad = [
         json!({"type": "join", "pin": "12345", "nickname": "Ada"}),
         json!({"type": "join", "pin": "123456"}),
+        json!({"type": "join", "pin": "123456", "nickname": "Ada", "key": "short"}),
         json!({"type": "answer", "question": 0, "submission": "0000000000007"}),
         json!({"type": "answer", "question": 0, "submission": "0000000000007", "picks": [1], "text": "a"}),
         json!({"type": "answer", "question": 0, "submission": "U000000000007", "picks": [1]}),

@@ -156,6 +156,10 @@ id! {
     /// The idempotency key that a client gives an answer; a resend carries the same one.
     SubmissionId
 }
+id! {
+    /// The idempotency key that a client gives its join, and tells nobody else; the same one opens the same seat.
+    JoinKey
+}
 
 /// A question's number in its game, from 0, in playing order.
 pub type QuestionNo = u16;

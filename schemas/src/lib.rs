@@ -13,5 +13,7 @@ pub mod topic;
 
 pub use codec::{Codec, DecodeError, EncodeError, SchemaId};
 pub use events::{AnyEvent, Event};
-pub use ids::{EdgeId, GameId, LaneKey, LaneNo, Pin, PlayerId, Position, QuestionNo, SubmissionId, submission_digest};
+pub use ids::{
+    EdgeId, GameId, JoinKey, LaneKey, LaneNo, Pin, PlayerId, Position, QuestionNo, SubmissionId, submission_digest,
+};
 pub use topic::{Cleanup, Topic, TopicSpec};

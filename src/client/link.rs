@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use quiz_ingest::limits::HEARTBEAT_MS;
 use quiz_ingest::protocol::{ClientMessage, Close, ErrorCode, Hosting, Joined, ServerMessage};
-use quiz_schemas::Pin;
+use quiz_schemas::{JoinKey, Pin};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -23,26 +24,14 @@ const HELLOS_MAX: u32 = 4;
 /// How long a frame may take to leave.
 const SEND_WAIT: Duration = Duration::from_secs(5);
 
-/// How much silence means what.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Heartbeat {
-    /// After so much silence the edge is asked whether it lives.
-    pub ping_after: Duration,
-    /// After so much silence the edge is taken for dead.
-    pub silence_max: Duration,
-    /// After so much silence behind an answer or a command the edge is taken for dead.
-    pub reply_silence_max: Duration,
+/// After so much silence behind an answer or a command the edge is taken for dead: whatever the log does, an edge says
+/// within 2 s that it has an answer.
+const REPLY_SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// After so much silence the edge is taken for dead, when it is to be asked after `ping_after`.
+fn silence_max(ping_after: Duration) -> Duration {
+    ping_after * 5 / 2
 }
-
-/// What clients use. Whatever the log does, an edge says within 2 s that it has an answer.
-pub const HEARTBEAT: Heartbeat = Heartbeat {
-    ping_after: Duration::from_secs(4),
-    silence_max: Duration::from_secs(10),
-    reply_silence_max: Duration::from_secs(5),
-};
-
-const _: () = assert!(HEARTBEAT.reply_silence_max.as_millis() < HEARTBEAT.silence_max.as_millis());
-const _: () = assert!(HEARTBEAT.ping_after.as_millis() * 2 < HEARTBEAT.silence_max.as_millis());
 
 /// How to reach the edges.
 #[derive(Clone)]
@@ -55,8 +44,6 @@ pub struct Way {
     pub gate: Arc<Semaphore>,
     /// How long a seat goes on without any edge before it gives up.
     pub patience: Duration,
-    /// When an edge is taken for dead.
-    pub heartbeat: Heartbeat,
     /// Counts what goes through the sockets.
     pub traffic: Arc<Traffic>,
 }
@@ -67,7 +54,7 @@ impl Way {
     pub fn new(edges: &[SocketAddr], at_once: usize, patience: Duration) -> Self {
         let gate = Arc::new(Semaphore::new(at_once));
         let traffic = Arc::default();
-        Self { edges: edges.into(), source: None, gate, patience, heartbeat: HEARTBEAT, traffic }
+        Self { edges: edges.into(), source: None, gate, patience, traffic }
     }
 }
 
@@ -156,14 +143,6 @@ pub enum Happening {
     },
 }
 
-/// The name that a `join` asks for. When one went unanswered, the edge that died with it may have
-/// taken the name for us, in a seat that nobody has the token of: then another one is asked for.
-#[derive(Clone, Copy, Default)]
-struct Name {
-    uncertain: bool,
-    number: u32,
-}
-
 enum Attempt {
     In(Box<(Socket, Greeting)>),
     Again(Hint),
@@ -173,12 +152,15 @@ enum Attempt {
 pub struct Link {
     way: Way,
     hello: Hello,
-    name: Name,
+    /// Goes with each try of a join, so that one whose answer was lost leads to the same seat.
+    key: JoinKey,
     edge: usize,
     socket: Option<Socket>,
     feed: Feed,
     backoff: Backoff,
     hint: Hint,
+    /// After how much silence the edge is asked whether it lives, as it says itself.
+    ping_after: Duration,
     heard: Instant,
     pinged: Instant,
     /// When something was said that must have a reply, if nothing was heard since.
@@ -189,19 +171,21 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that has no socket yet. It begins with edge number `edge`; `dice` spread its waits.
+    /// A link that has no socket yet. It begins with edge number `edge`; `dice` make the key of its join and spread
+    /// its waits.
     #[must_use]
-    pub fn new(way: Way, hello: Hello, edge: usize, dice: Dice) -> Self {
+    pub fn new(way: Way, hello: Hello, edge: usize, mut dice: Dice) -> Self {
         let now = Instant::now();
         Self {
             edge: edge % way.edges.len(),
             way,
             hello,
-            name: Name::default(),
+            key: JoinKey::from_bits(dice.roll()),
             socket: None,
             feed: Feed::default(),
             backoff: Backoff::new(dice),
             hint: Hint::default(),
+            ping_after: millis(HEARTBEAT_MS),
             heard: now,
             pinged: now,
             asked: None,
@@ -249,9 +233,9 @@ impl Link {
 
     async fn listen(&mut self) -> Result<Happening, LinkError> {
         loop {
-            let Heartbeat { ping_after, silence_max, reply_silence_max } = self.way.heartbeat;
-            let dead_at = self.asked.map_or(self.heard + silence_max, |at| at + reply_silence_max);
-            let look_at = dead_at.min(self.heard.max(self.pinged) + ping_after);
+            let silent_at = self.heard + silence_max(self.ping_after);
+            let dead_at = self.asked.map_or(silent_at, |at| silent_at.min(at + REPLY_SILENCE_MAX));
+            let look_at = dead_at.min(self.heard.max(self.pinged) + self.ping_after);
             let socket = self.socket.as_mut().expect("the caller has looked");
             tokio::select! {
                 incoming = socket.next() => {
@@ -262,7 +246,7 @@ impl Link {
                         Incoming::Alive => {}
                         Incoming::Closed(closing) => return self.close(closing, false),
                         Incoming::Message(message) => match *message {
-                            ServerMessage::Pong => {}
+                            ServerMessage::Pong { heartbeat_ms } => self.ping_after = millis(heartbeat_ms),
                             _ => return Ok(self.sort(message)),
                         },
                     }
@@ -330,13 +314,14 @@ impl Link {
         self.failed = false;
         let now = Instant::now();
         (self.heard, self.pinged, self.asked) = (now, now, None);
-        let (cursor, recovered) = match &greeting {
+        let (cursor, recovered, heartbeat_ms) = match &greeting {
             Greeting::Joined(joined) => {
                 self.hello = Hello::Resume { token: joined.token.clone() };
-                (&joined.cursor, joined.recovered)
+                (&joined.cursor, joined.recovered, joined.heartbeat_ms)
             }
-            Greeting::Hosting(hosting) => (&hosting.cursor, hosting.recovered),
+            Greeting::Hosting(hosting) => (&hosting.cursor, hosting.recovered, hosting.heartbeat_ms),
         };
+        self.ping_after = millis(heartbeat_ms);
         self.feed.greeted(cursor.clone(), recovered, now);
         let again = std::mem::replace(&mut self.entered, true);
         Happening::Entered { greeting: Box::new(greeting), edge: self.edge(), took: self.lost.elapsed(), again }
@@ -346,9 +331,7 @@ impl Link {
         let cursor = self.feed.resume().cloned();
         match &self.hello {
             Hello::Join { pin, nickname } => {
-                let number = self.name.number;
-                let nickname = if number == 0 { nickname.clone() } else { format!("{nickname} {}", number + 1) };
-                ClientMessage::Join { pin: *pin, nickname }
+                ClientMessage::Join { pin: *pin, nickname: nickname.clone(), key: Some(self.key) }
             }
             Hello::Resume { token } => ClientMessage::Resume { token: token.clone(), cursor },
             Hello::Host { token } => ClientMessage::Host { token: token.clone(), cursor },
@@ -367,31 +350,28 @@ impl Link {
         };
         for _ in 0..HELLOS_MAX {
             if !matches!(timeout(SEND_WAIT, socket.send(&self.hello())).await, Ok(Ok(()))) {
-                return Ok(self.unanswered(Hint::default()));
+                return Ok(Attempt::Again(Hint::default()));
             }
             match timeout(GREETING_WAIT, greeting(&mut socket)).await.unwrap_or(Err(Refusal::Silent)) {
                 Ok(greeting) => return Ok(Attempt::In(Box::new((socket, greeting)))),
                 Err(Refusal::Error(ErrorCode::Unavailable | ErrorCode::RateLimited, hint)) => {
                     // The edge knows what it could not finish: it is asked again before another.
-                    self.name.uncertain = true;
                     sleep(self.backoff.next(hint)).await;
                 }
-                Err(Refusal::Error(ErrorCode::NicknameTaken, _)) if self.name.uncertain => self.name.number += 1,
                 Err(Refusal::Error(code, _)) => return Err(LinkError::Refused(code)),
-                Err(Refusal::Silent) => return Ok(self.unanswered(Hint::default())),
+                Err(Refusal::Silent) => return Ok(Attempt::Again(Hint::default())),
                 Err(Refusal::Closed(closing)) => match closing.code {
                     Some(code) if !Close::reconnects(code) => return Err(LinkError::Closed(code)),
-                    _ => return Ok(self.unanswered(Hint { least: Duration::ZERO, spread: closing.spread })),
+                    _ => return Ok(Attempt::Again(Hint { least: Duration::ZERO, spread: closing.spread })),
                 },
             }
         }
-        Ok(self.unanswered(Hint::default()))
+        Ok(Attempt::Again(Hint::default()))
     }
+}
 
-    fn unanswered(&mut self, hint: Hint) -> Attempt {
-        self.name.uncertain = true;
-        Attempt::Again(hint)
-    }
+fn millis(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms))
 }
 
 enum Refusal {

@@ -245,7 +245,7 @@ mod tests {
             r#"{"type":"lobby","players":2,"connected":1,"joined":[{"player":"0000000000001","nickname":"a"}],"left":[]}"#,
             r#"{"type":"counted","question":3,"answered":2,"players":4}"#,
             r#"{"type":"taken","submission":"0000000000009","question":3,"elapsed_ms":7,"proof":"p"}"#,
-            r#"{"type":"pong"}"#,
+            r#"{"type":"pong","heartbeat_ms":4000}"#,
             r#"{"type":"done","id":"c1"}"#,
         ];
         for text in texts {

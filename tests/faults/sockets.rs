@@ -21,8 +21,9 @@ const TWINS: usize = 50;
 const ROUNDS: usize = 1_000;
 
 /// F18. Goal: one submission that comes five times at once through three edges has one effect and five
-/// equal receipts. Method: each player has a socket at each of three edges and sends its answer on all
-/// when a barrier falls, twice on two of them; 1,000 rounds. Control: the log has answers more than once.
+/// equal receipts, and one join that comes through all three is one seat. Method: each player has a socket at each of
+/// three edges, joins on all with one key, and sends its answer on all when a barrier falls, twice on two of them;
+/// 1,000 rounds. Control: the log has answers more than once; without the key the name is taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn f18_one_submission_five_times_through_three_edges() {
     let _turn = tokio::task::spawn_blocking(turn).await.expect("no panic");
@@ -41,16 +42,16 @@ async fn f18_one_submission_five_times_through_three_edges() {
     );
     let mut players = Vec::new();
     for number in 0..TWINS {
-        let mut sockets = vec![Raw::open(edges[number % 3]).await];
-        let joined = sockets[0].join(&table.pin, &format!("Twin {number}")).await;
-        for step in 1..3 {
-            let mut socket = Raw::open(edges[(number + step) % 3]).await;
-            socket.send(json!({ "type": "resume", "token": joined["token"] })).await;
-            socket.next(&["joined"]).await;
-            sockets.push(socket);
+        let mut sockets = Vec::new();
+        for step in 0..3 {
+            sockets.push(Raw::open(edges[(number + step) % 3]).await);
         }
-        players.push((joined["player"].as_str().expect("an id").to_string(), sockets));
+        let player = join_three_times(&mut sockets, &table.pin, number).await;
+        players.push((player, sockets));
     }
+    let mut thief = Raw::open(edges[0]).await;
+    thief.send(json!({ "type": "join", "pin": table.pin, "nickname": "Twin 0" })).await;
+    assert_eq!(thief.next(&["joined", "error"]).await["code"], "nickname_taken");
     let mut receipts = 0;
     for question in 0..questions {
         table.order("open", Some(question)).await;
@@ -69,6 +70,7 @@ async fn f18_one_submission_five_times_through_three_edges() {
         }
         let board = table.board(question).await;
         assert_eq!(board["answered"], TWINS, "each answer counts once: {board}");
+        assert_eq!(board["players"], TWINS, "each join is one seat: {board}");
     }
     table.order("end", None).await;
     table.host.next(&["over"]).await;
@@ -84,6 +86,22 @@ async fn f18_one_submission_five_times_through_three_edges() {
     verdict.is_clean();
     assert_eq!(verdict.number("acked"), ROUNDS as f64);
     assert!(verdict.number("logged_again") >= 1.0, "the same answer came through more than one edge");
+}
+
+/// One join on three sockets at once; the player that they all are.
+async fn join_three_times(sockets: &mut [Raw], pin: &str, number: usize) -> String {
+    let join =
+        json!({ "type": "join", "pin": pin, "nickname": format!("Twin {number}"), "key": format!("{number:013}") });
+    for socket in sockets.iter_mut() {
+        socket.send(join.clone()).await;
+    }
+    let mut players = BTreeSet::new();
+    for socket in sockets {
+        let joined = socket.next(&["joined", "error"]).await;
+        players.insert(joined["player"].as_str().unwrap_or_else(|| panic!("not let in: {joined}")).to_string());
+    }
+    assert_eq!(players.len(), 1, "one join is one player: {players:?}");
+    players.pop_first().expect("there is one")
 }
 
 async fn five_times(

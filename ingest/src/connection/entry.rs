@@ -8,19 +8,19 @@ use quiz_schemas::events::{JoinRequested, PlayerConnected};
 /// What a socket wants of the game that it attaches to.
 #[derive(Debug)]
 pub(super) enum Intent {
-    Join(Arc<Seat>),
+    Join(Arc<Seat>, Option<JoinKey>),
     Resume(Arc<Seat>),
     Host(GameId),
 }
 
 impl Connection {
-    pub(super) fn on_join(&mut self, pin: Pin, nickname: &str, out: &mut Vec<Action>) {
+    pub(super) fn on_join(&mut self, pin: Pin, nickname: &str, key: Option<JoinKey>, out: &mut Vec<Action>) {
         if !matches!(self.phase, Phase::New) {
             return refuse(ErrorCode::AlreadyJoined, Replying::default(), out);
         }
         match nickname::normalise(nickname) {
             Ok(nickname) => {
-                self.phase = Phase::Resolving { nickname };
+                self.phase = Phase::Resolving { nickname, key };
                 out.push(Action::Resolve(pin));
             }
             Err(_) => refuse(ErrorCode::NicknameInvalid, Replying::default(), out),
@@ -35,14 +35,15 @@ impl Connection {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        let Phase::Resolving { nickname } = &mut self.phase else { return };
-        let nickname = std::mem::take(nickname);
+        let Phase::Resolving { nickname, key } = &mut self.phase else { return };
+        let (nickname, key) = (std::mem::take(nickname), *key);
         self.phase = Phase::New;
         match target {
             Ok(Some(PinTarget { game, lanes })) => {
-                let seat = self.take_seat(around, Seat { game, player, nickname, lanes }, now, out);
+                let player = key.map_or(player, |key| around.signer.player(game, key, &nickname));
+                let seat = self.take_seat(around, Seat { game, player, nickname, lanes }, key, now, out);
                 out.push(Action::Attach { game, role: Role::Joiner(seat.player), cursor: None });
-                self.phase = Phase::Attaching(Intent::Join(seat));
+                self.phase = Phase::Attaching(Intent::Join(seat, key));
             }
             Ok(None) => refuse(ErrorCode::PinNotFound, Replying::default(), out),
             Err(Unresolved::Unavailable) => unavailable(out),
@@ -53,11 +54,19 @@ impl Connection {
         }
     }
 
-    /// The seat to ask for: the undecided one when it is for the same game and name. An undecided
+    /// The seat to ask for: without a key, the undecided one when it is for the same game and name. An undecided
     /// one that is given up may have been admitted, so the log is told that nobody sits there.
-    fn take_seat(&mut self, around: &Surroundings, wanted: Seat, now: Now, out: &mut Vec<Action>) -> Arc<Seat> {
+    fn take_seat(
+        &mut self,
+        around: &Surroundings,
+        wanted: Seat,
+        key: Option<JoinKey>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) -> Arc<Seat> {
         match self.undecided.take() {
-            Some(seat) if seat.game == wanted.game && seat.nickname == wanted.nickname => seat,
+            Some(seat) if *seat == wanted => seat,
+            Some(seat) if key.is_none() && seat.game == wanted.game && seat.nickname == wanted.nickname => seat,
             Some(seat) => {
                 let event = self.gone(around, &seat, now.wall_us);
                 out.push(Action::Append { ticket: Ticket::Presence, event: Box::new(event) });
@@ -128,12 +137,12 @@ impl Connection {
         let Phase::Attaching(intent) = std::mem::replace(&mut self.phase, Phase::New) else { return };
         self.over = head.over;
         match intent {
-            Intent::Join(_) if head.over => refuse(ErrorCode::GameOver, Replying::default(), out),
-            Intent::Join(seat) => {
+            Intent::Join(..) if head.over => refuse(ErrorCode::GameOver, Replying::default(), out),
+            Intent::Join(seat, key) => {
                 let body = JoinRequested { player: seat.player, nickname: seat.nickname.clone() };
                 let event = joins_record(around, seat.game, now.wall_us, body);
-                // Nobody can have answered for them anywhere else.
-                self.live_from = Some(0);
+                // Nobody can have answered for a new player anywhere else.
+                self.live_from = key.is_none().then_some(0);
                 self.phase = Phase::Joining { seat, until_ms: now.mono_ms + JOIN_WAIT_MS };
                 out.push(Action::Append { ticket: Ticket::Join, event: Box::new(event) });
             }
@@ -146,7 +155,8 @@ impl Connection {
                 self.phase = Phase::Host(game);
                 let GameHead { pin, title, questions, players, over: _, lobby, cursor, recovered } = head.clone();
                 let cursor = Some(around.cursor_at(cursor));
-                let hosting = Hosting { game, pin, title, questions, players, lobby, cursor, recovered };
+                let heartbeat_ms = self.heartbeat_ms;
+                let hosting = Hosting { game, pin, title, questions, players, lobby, cursor, recovered, heartbeat_ms };
                 send(ServerMessage::Hosting(hosting), out);
             }
         }
@@ -192,6 +202,7 @@ impl Connection {
             players: head.players,
             cursor: Some(around.cursor_at(head.cursor)),
             recovered: head.recovered,
+            heartbeat_ms: self.heartbeat_ms,
         };
         self.undecided = None;
         self.phase = Phase::Player(seat);

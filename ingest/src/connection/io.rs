@@ -41,6 +41,8 @@ pub struct Now {
     /// How long the question last delivered to this socket has been before its player, µs; none
     /// when the edge does not know yet.
     pub elapsed_us: Option<i64>,
+    /// How many sockets the edge holds.
+    pub sockets: usize,
 }
 
 /// What a socket is told by its game.

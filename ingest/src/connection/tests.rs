@@ -4,7 +4,10 @@ mod answers;
 mod random;
 
 use super::*;
-use crate::limits::{ANSWERS_IN_FLIGHT_MAX, PING_INTERVAL_MS, PONG_WAIT_MS, PROBE_AFTER_MS, RATE_BURST, SLOW_WAIT_MS};
+use crate::limits::{
+    ANSWERS_IN_FLIGHT_MAX, HEARTBEAT_MS, HEARTBEAT_MS_MAX, HEARTBEATS_PER_S, PING_INTERVAL_MS, PROBE_AFTER_MS,
+    RATE_BURST, SLOW_WAIT_MS,
+};
 use crate::token::{Holder, Signer, TOKEN_LIFE_S};
 use quiz_schemas::events::{AnswersBody, CommandsBody};
 
@@ -39,7 +42,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let now = Now { wall_us: WALL_US, mono_ms: 1_000, elapsed_us: Some(2_500_000) };
+        let now = Now { wall_us: WALL_US, mono_ms: 1_000, elapsed_us: Some(2_500_000), sockets: 1 };
         Self { around: around(), machine: Connection::new(now), now }
     }
 
@@ -243,7 +246,9 @@ fn what_cannot_be_read_closes_the_socket() {
 fn a_flood_is_refused_and_then_closed() {
     let mut bench = Bench::joined();
     let ping = r#"{"type":"ping"}"#;
-    let pongs = (0..RATE_BURST).filter(|_| bench.text(ping) == [Action::Send(Box::new(ServerMessage::Pong))]).count();
+    let pongs = (0..RATE_BURST)
+        .filter(|_| bench.text(ping) == [Action::Send(Box::new(ServerMessage::Pong { heartbeat_ms: HEARTBEAT_MS }))])
+        .count();
     assert_eq!(pongs as u64, RATE_BURST - 1, "the join counts too");
     let out = bench.answer(0, 1, 1);
     let [ServerMessage::Error(error)] = &sent(&out)[..] else { panic!("{out:?}") };
@@ -278,6 +283,30 @@ fn a_join_that_nobody_decides_is_asked_again_under_the_same_id() {
     let target = Ok(Some(PinTarget { game: game(), lanes: 4 }));
     let out = bench.on(Input::Resolved { target, player: PlayerId::from_bits(6) });
     assert_eq!(out, [Action::Attach { game: game(), role: Role::Joiner(player()), cursor: None }]);
+}
+
+/// Goal: one join is one player wherever it comes, and nobody else's. Method: whom a socket asks to be let in as.
+#[test]
+fn the_key_of_a_join_names_its_player() {
+    let asked = |name: &str, key: u64, game: u64| {
+        let mut bench = Bench::new();
+        bench.text(&format!(
+            r#"{{"type":"join","pin":"{PIN}","nickname":"{name}","key":"{}"}}"#,
+            JoinKey::from_bits(key)
+        ));
+        let target = Ok(Some(PinTarget { game: GameId::from_bits(game), lanes: 4 }));
+        let out = bench.on(Input::Resolved { target, player: player() });
+        let [Action::Attach { role: Role::Joiner(player), .. }] = out[..] else { panic!("{out:?}") };
+        player
+    };
+    let ada = asked("Ada", 7, 77);
+    assert_eq!(asked("Ada", 7, 77), ada, "at another edge");
+    for (other, why) in
+        [(asked("Bob", 7, 77), "a name"), (asked("Ada", 8, 77), "a key"), (asked("Ada", 7, 78), "a game")]
+    {
+        assert_ne!(other, ada, "{why}");
+    }
+    assert_ne!(ada, player(), "not the id that was drawn");
 }
 
 #[test]
@@ -390,15 +419,37 @@ fn a_kicked_player_is_told_and_closed() {
 fn a_silent_socket_is_pinged_and_closed() {
     let mut bench = Bench::joined();
     bench.on(Input::Control);
+    is_pinged_and_closed(&mut bench, PING_INTERVAL_MS);
+}
+
+fn is_pinged_and_closed(bench: &mut Bench, interval_ms: u64) {
     let heard_ms = bench.now.mono_ms;
     for (after_ms, action) in [
-        (PING_INTERVAL_MS, Some(Action::Ping)),
-        (2 * PING_INTERVAL_MS - 1, None),
-        (PONG_WAIT_MS, Some(Action::Close(Close::NoPong))),
+        (interval_ms, Some(Action::Ping)),
+        (2 * interval_ms - 1, None),
+        (2 * interval_ms, Some(Action::Close(Close::NoPong))),
     ] {
         assert!(bench.machine.next_tick_ms() <= heard_ms + after_ms || action.is_none());
         bench.now.mono_ms = heard_ms + after_ms;
         assert_eq!(bench.on(Input::Tick), Vec::from_iter(action), "{after_ms}");
+    }
+}
+
+/// Goal: however many sockets an edge holds, it is asked at most [`HEARTBEATS_PER_S`] times a second, as far as
+/// the bounds allow; and it pings only who should have asked by then.
+#[test]
+fn the_more_sockets_an_edge_holds_the_less_often_it_is_asked() {
+    for (sockets, expected_ms) in [(0, 4_000), (2_000, 4_000), (5_000, 10_000), (12_500, 25_000), (usize::MAX, 25_000)]
+    {
+        let mut bench = Bench::joined();
+        bench.now.sockets = sockets;
+        let told = sent(&bench.text(r#"{"type":"ping"}"#));
+        let [ServerMessage::Pong { heartbeat_ms }] = told[..] else { panic!("{told:?}") };
+        assert_eq!(heartbeat_ms, expected_ms, "{sockets}");
+        let unbounded = (HEARTBEAT_MS..HEARTBEAT_MS_MAX).contains(&heartbeat_ms);
+        assert!(!unbounded || sockets * 1_000 <= HEARTBEATS_PER_S * heartbeat_ms as usize, "{sockets}");
+        let interval_ms = PING_INTERVAL_MS.max(u64::from(heartbeat_ms) + 5_000);
+        is_pinged_and_closed(&mut bench, interval_ms);
     }
 }
 

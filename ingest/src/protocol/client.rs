@@ -2,7 +2,7 @@ use super::codes::ErrorCode;
 use super::server::Cursor;
 use super::{COMMAND_ID_BYTES_MAX, EPOCH_BYTES_MAX, NICKNAME_BYTES_MAX, TEXT_CHARS_MAX, TOKEN_BYTES_MAX};
 use quiz_schemas::quiz::{OPTIONS_MAX, Picks, Response};
-use quiz_schemas::{Pin, PlayerId, QuestionNo, SubmissionId};
+use quiz_schemas::{JoinKey, Pin, PlayerId, QuestionNo, SubmissionId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -17,6 +17,10 @@ pub enum ClientMessage {
         pin: Pin,
         /// The name to play under, as typed.
         nickname: String,
+        /// The client's idempotency key, random and its secret: the same key and name open the same seat, so
+        /// that a join whose answer was lost can be sent again. Without one each join is a new one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<JoinKey>,
     },
     /// Go on as the player that the token names.
     Resume {
@@ -239,6 +243,7 @@ mod tests {
             (r#"{"type":"join"}"#, ErrorCode::BadField),
             (r#"{"type":"join","pin":"12345","nickname":"Ada"}"#, ErrorCode::BadField),
             (r#"{"type":"join","pin":123456,"nickname":"Ada"}"#, ErrorCode::BadField),
+            (r#"{"type":"join","pin":"123456","nickname":"Ada","key":"short"}"#, ErrorCode::BadField),
             (long.as_str(), ErrorCode::TooLarge),
             (r#"{"type":"answer","question":0,"submission":"0000000000001"}"#, ErrorCode::BadField),
             (r#"{"type":"answer","question":0,"submission":"x","picks":[1]}"#, ErrorCode::BadField),
@@ -269,7 +274,8 @@ mod tests {
     #[test]
     fn a_message_survives_its_text() {
         let all = [
-            ClientMessage::Join { pin: Pin::from_index(7), nickname: "Ada".into() },
+            ClientMessage::Join { pin: Pin::from_index(7), nickname: "Ada".into(), key: None },
+            ClientMessage::Join { pin: Pin::from_index(7), nickname: "Ada".into(), key: Some(JoinKey::from_bits(9)) },
             ClientMessage::Resume { token: "t".into(), cursor: None },
             ClientMessage::Resume { token: "t".into(), cursor: Some(Cursor { epoch: "e".into(), offset: 7 }) },
             ClientMessage::Host { token: "t".into(), cursor: None },

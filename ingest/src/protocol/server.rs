@@ -1,5 +1,6 @@
 use super::client::Replying;
 use super::codes::ErrorCode;
+use crate::limits::HEARTBEAT_MS;
 use quiz_schemas::events::{
     BoardPublished, BoardRow, CommandRejection, GameEnded, LobbyPlayer, Outcome, OverReason, StopReason, Verdict,
 };
@@ -42,7 +43,11 @@ pub enum ServerMessage {
     /// The host removed the player; close 3503 follows.
     Kicked,
     /// Answers `ping`.
-    Pong,
+    Pong {
+        /// As in `joined`.
+        #[serde(default = "heartbeat_ms")]
+        heartbeat_ms: u32,
+    },
     /// A message had no effect.
     Error(ErrorMessage),
 }
@@ -121,6 +126,9 @@ pub struct Joined {
     /// Whether all that was missed since the client's own cursor follows, and no snapshot.
     #[serde(default)]
     pub recovered: bool,
+    /// After how much silence to ask whether the edge lives, ms: the more sockets it holds, the longer.
+    #[serde(default = "heartbeat_ms")]
+    pub heartbeat_ms: u32,
 }
 
 /// The host is in the game.
@@ -144,6 +152,14 @@ pub struct Hosting {
     /// Whether all that was missed since the client's own cursor follows, and no snapshot.
     #[serde(default)]
     pub recovered: bool,
+    /// As in `joined`.
+    #[serde(default = "heartbeat_ms")]
+    pub heartbeat_ms: u32,
+}
+
+/// What holds at an edge that says nothing of it.
+const fn heartbeat_ms() -> u32 {
+    HEARTBEAT_MS
 }
 
 /// A player by id and name.

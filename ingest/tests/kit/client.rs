@@ -113,7 +113,7 @@ impl Client {
     }
 
     pub async fn try_join(&mut self, pin: Pin, nickname: &str) -> Result<Joined, ErrorMessage> {
-        self.send(&ClientMessage::Join { pin, nickname: nickname.into() }).await;
+        self.send(&ClientMessage::Join { pin, nickname: nickname.into(), key: None }).await;
         self.entered().await
     }
 

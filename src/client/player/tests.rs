@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::{SinkExt, StreamExt};
+use quiz_ingest::limits::HEARTBEAT_MS;
 use quiz_ingest::protocol::{
     Ack, Board, Cursor, ErrorMessage, Over, QuestionMessage, Replying, SUBPROTOCOL, Stopped, parse,
 };
@@ -18,36 +19,45 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, http::HeaderValue};
 
 use super::*;
-use crate::client::link::{HEARTBEAT, Heartbeat, Hello, Way};
+use crate::client::link::{Hello, Way};
 
 /// How long a part may take.
 const PART_WAIT: Duration = Duration::from_secs(20);
 
 /// One socket of an edge, from the edge's side.
-struct Side(WebSocketStream<TcpStream>);
+struct Side {
+    socket: WebSocketStream<TcpStream>,
+    heartbeat_ms: u32,
+}
 
 impl Side {
-    #[expect(clippy::result_large_err, reason = "the library asks for a closure of this type")]
     async fn accept(listener: &TcpListener) -> Self {
+        Self::with(listener, HEARTBEAT_MS).await
+    }
+
+    /// With a heartbeat of its own, for what is about silence.
+    #[expect(clippy::result_large_err, reason = "the library asks for a closure of this type")]
+    async fn with(listener: &TcpListener, heartbeat_ms: u32) -> Self {
         let (stream, _) = listener.accept().await.expect("a client comes");
         let name = |_: &Request, mut response: Upgrade| {
             response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
             Ok(response)
         };
-        Self(tokio_tungstenite::accept_hdr_async(stream, name).await.expect("it asks for a socket"))
+        let socket = tokio_tungstenite::accept_hdr_async(stream, name).await.expect("it asks for a socket");
+        Self { socket, heartbeat_ms }
     }
 
     async fn say(&mut self, message: ServerMessage) {
-        self.0.send(Message::text(message.to_json())).await.expect("the client is there");
+        self.socket.send(Message::text(message.to_json())).await.expect("the client is there");
     }
 
     /// The next message that is no ping; pings are answered.
     async fn hear(&mut self) -> ClientMessage {
         loop {
-            let frame = timeout(PART_WAIT, self.0.next()).await.expect("the client speaks in time");
+            let frame = timeout(PART_WAIT, self.socket.next()).await.expect("the client speaks in time");
             let Message::Text(text) = frame.expect("an open socket").expect("a frame") else { continue };
             match parse(&text).expect("a message") {
-                ClientMessage::Ping => self.say(ServerMessage::Pong).await,
+                ClientMessage::Ping => self.say(ServerMessage::Pong { heartbeat_ms: self.heartbeat_ms }).await,
                 message => return message,
             }
         }
@@ -71,6 +81,7 @@ impl Side {
             players: 1,
             cursor: Some(Cursor { epoch: "e".into(), offset: cursor }),
             recovered,
+            heartbeat_ms: self.heartbeat_ms,
         }))
         .await;
         hello
@@ -78,7 +89,7 @@ impl Side {
 
     async fn close(mut self, code: u16, reason: &'static str) {
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
-        self.0.close(Some(frame)).await.expect("the client is there");
+        self.socket.close(Some(frame)).await.expect("the client is there");
     }
 }
 
@@ -179,16 +190,10 @@ struct Scene {
 
 impl Scene {
     async fn open() -> Self {
-        Self::with(HEARTBEAT).await
-    }
-
-    /// With a heartbeat of its own, for what is about silence.
-    async fn with(heartbeat: Heartbeat) -> Self {
         let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let edges = [first.local_addr().unwrap(), second.local_addr().unwrap()];
-        let mut way = Way::new(&edges, 4, PART_WAIT);
-        way.heartbeat = heartbeat;
+        let way = Way::new(&edges, 4, PART_WAIT);
         let hello = Hello::Join { pin: Pin::from_index(7), nickname: "Ada".into() };
         let diary = Diary::default();
         let player = Player::new(Link::new(way, hello, 0, Dice::new(1, 1, 1)), diary.clone(), Dice::new(2, 2, 2), true);
@@ -252,13 +257,8 @@ async fn an_edge_dies_with_an_answer_and_the_next_repeats_what_was_applied() {
 
 #[tokio::test]
 async fn an_edge_that_stops_is_left_and_what_it_says_later_reaches_nobody() {
-    let scene = Scene::with(Heartbeat {
-        ping_after: Duration::from_millis(300),
-        silence_max: Duration::from_secs(1),
-        reply_silence_max: Duration::from_secs(1),
-    })
-    .await;
-    let mut stopped = Side::accept(&scene.first).await;
+    let scene = Scene::open().await;
+    let mut stopped = Side::with(&scene.first, 400).await;
     stopped.let_in(4, false).await;
     stopped.say(question(Some(5))).await;
     let first = stopped.answer().await;
@@ -267,7 +267,7 @@ async fn an_edge_that_stops_is_left_and_what_it_says_later_reaches_nobody() {
     side.let_in(5, true).await;
     assert_eq!(side.answer().await, first);
     // It wakes up, and speaks into a socket that nobody reads.
-    let late = stopped.0.send(Message::text(ack(&first).to_json())).await;
+    let late = stopped.socket.send(Message::text(ack(&first).to_json())).await;
     drop(late);
     side.say(ack(&first)).await;
     side.say(over(9)).await;
@@ -279,13 +279,8 @@ async fn an_edge_that_stops_is_left_and_what_it_says_later_reaches_nobody() {
 
 #[tokio::test]
 async fn an_edge_that_answers_pings_is_not_left() {
-    let scene = Scene::with(Heartbeat {
-        ping_after: Duration::from_millis(150),
-        silence_max: Duration::from_secs(3),
-        reply_silence_max: Duration::from_secs(3),
-    })
-    .await;
-    let mut side = Side::accept(&scene.first).await;
+    let scene = Scene::open().await;
+    let mut side = Side::with(&scene.first, 1_200).await;
     side.let_in(4, false).await;
     let quiet = timeout(Duration::from_secs(4), side.hear()).await;
     assert!(quiet.is_err(), "more than the silence that kills, and only pings: {quiet:?}");

@@ -10,7 +10,7 @@ import { connectionBar } from "./shared/connection.js";
 import { Stage } from "./shared/stage.js";
 import { load, local, save, session } from "./shared/storage.js";
 import { keepAwake } from "./shared/wakelock.js";
-import { socketUrl } from "./shared/wire.js";
+import { newId, socketUrl } from "./shared/wire.js";
 import { closeText, errorText } from "./shared/words.js";
 import { boardScreen, spokenOutcome } from "./player/board.js";
 import { empty, fold, ownOutcome, screenOf } from "./player/fold.js";
@@ -32,7 +32,7 @@ const feed = new Feed({ storage: session, key: PLACE });
 /** @type {Seat | null} the seat that we have, or want back */
 let seat = seatOfThisTab();
 let state = (seat && feed.restored(now(), Date.now())) || empty();
-/** @type {{pin: string, nickname: string} | null} what we ask for while we have none */
+/** @type {{pin: string, nickname: string, key: string} | null} what we ask for while we have none */
 let wanted = null;
 /** Whether the present socket has given us the seat. */
 let isSeated = false;
@@ -138,7 +138,8 @@ function onError(message) {
 /** The player wants in. @param {string} pin @param {string} nickname */
 function join(pin, nickname) {
   clearTimeout(resendTimer);
-  wanted = { pin, nickname };
+  // The same key as long as the same is asked for: if we have the seat already, it is given again.
+  if (wanted?.pin !== pin || wanted.nickname !== nickname) wanted = { pin, nickname, key: newId() };
   joinForm()?.busy(true);
   if (link.isOpen) link.send({ type: "join", ...wanted });
   else link.start();

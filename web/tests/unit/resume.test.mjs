@@ -189,6 +189,21 @@ test("an edge that is silent for 10 s is left, one that answers is not", (t) => 
   assert.equal(sockets[0].onmessage, null);
 });
 
+test("an edge with many sockets is asked as seldom as it says", (t) => {
+  const { link, sockets, tick } = wire(t);
+  link.start();
+  sockets[0].open();
+  sockets[0].say({ type: "joined", heartbeat_ms: 20_000 });
+  tick(19_500);
+  assert.equal(pings(sockets[0]), 0);
+  tick(1_000);
+  assert.equal(pings(sockets[0]), 1);
+  tick(28_000);
+  assert.equal(sockets.length, 1, "it may be silent for 50 s in all");
+  tick(3_000);
+  assert.equal(sockets.length, 2);
+});
+
 test("an edge that is silent after an answer is left sooner", (t) => {
   const { link, sockets, tick } = wire(t);
   link.start();

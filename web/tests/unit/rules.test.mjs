@@ -13,18 +13,18 @@ import { numberFrom, optionOfKey } from "../../pages/js/player/controls.js";
 import { empty, fold, ownOutcome, screenOf } from "../../pages/js/player/fold.js";
 import { pinFrom } from "../../pages/js/player/join.js";
 import { qr } from "../../pages/js/shared/qr.js";
-import { reconnects, submissionId } from "../../pages/js/shared/wire.js";
+import { newId, reconnects } from "../../pages/js/shared/wire.js";
 import { errorText, ordinal } from "../../pages/js/shared/words.js";
 
 const PAGES = fileURLToPath(new URL("../../pages/", import.meta.url));
 /** What a phone has to load before it can join, compressed. */
 const PLAYER_PAGE_BYTES_MAX = 60 * 1024;
 
-test("a submission id is 63 bits of Crockford base32", () => {
-  const seen = new Set(Array.from({ length: 1000 }, () => submissionId()));
+test("an id is 63 bits of Crockford base32", () => {
+  const seen = new Set(Array.from({ length: 1000 }, () => newId()));
   assert.equal(seen.size, 1000);
   for (const id of seen) assert.match(id, /^[0-7][0-9A-HJKMNP-TV-Z]{12}$/);
-  assert.equal(submissionId((bytes) => bytes.fill(255)), "7ZZZZZZZZZZZZ");
+  assert.equal(newId((bytes) => bytes.fill(255)), "7ZZZZZZZZZZZZ");
 });
 
 test("close codes split as the protocol says", () => {

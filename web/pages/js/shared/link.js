@@ -14,10 +14,10 @@ const OPEN_WAIT_MS = 8_000;
 export const LOOK_INTERVAL_MS = 1_000;
 /** How long it may be silent after an answer: it says within 2 s that it has it, ms. */
 export const REPLY_WAIT_MS = 5_000;
-/** After so much silence it is asked, ms. */
-export const PING_AFTER_MS = 4_000;
-/** So long after that it is taken for dead, ms: after 10 s of silence in all. */
-export const PONG_WAIT_MS = 6_000;
+/** After so much silence it is asked, unless it says otherwise itself, ms. */
+export const HEARTBEAT_MS = 4_000;
+/** For so many heartbeats after that it may be silent still: 10 s in all, if it says nothing else. */
+export const PONG_WAIT_BEATS = 1.5;
 
 /**
  * How long to wait before try number `tries` (from 0): anything from nothing to the whole of a
@@ -58,6 +58,7 @@ export class Link {
   /** When the other side was asked and how long it may take; 0 when it has been heard since. */
   #askedAt = 0;
   #patienceMs = 0;
+  #heartbeatMs = HEARTBEAT_MS;
 
   /**
    * @param {object} options
@@ -150,7 +151,10 @@ export class Link {
     socket.onmessage = (event) => {
       this.#heard();
       const message = read(event.data);
-      if (message) this.onMessage(message);
+      if (!message) return;
+      // The more sockets an edge holds, the less often it wants to be asked.
+      if (message.heartbeat_ms > 0) this.#heartbeatMs = message.heartbeat_ms;
+      this.onMessage(message);
     };
     socket.onclose = (event) => this.#lost(socket, event.code, event.reason);
   }
@@ -200,8 +204,8 @@ export class Link {
     const nowMs = this.clock();
     if (this.#askedAt) {
       if (nowMs - this.#askedAt >= this.#patienceMs) this.#lost(socket, 1006, "");
-    } else if (nowMs - this.#heardAt >= PING_AFTER_MS) {
-      this.#ask(PONG_WAIT_MS);
+    } else if (nowMs - this.#heardAt >= this.#heartbeatMs) {
+      this.#ask(PONG_WAIT_BEATS * this.#heartbeatMs);
     }
   }
 }

@@ -1,6 +1,6 @@
 // The one answer that is on its way: kept until it is acknowledged, over reloads and new sockets.
 
-import { submissionId } from "./wire.js";
+import { newId } from "./wire.js";
 
 /** How long to wait for an `ack` before the same submission is sent again, ms. */
 export const ACK_WAIT_MS = 6_000;
@@ -61,7 +61,7 @@ export class Outbox {
   answer(game, question, response) {
     const before = this.of(game, question);
     if (before && before.status !== "refused") return;
-    this.#keep({ game, question, submission: submissionId(), response, status: "sending" });
+    this.#keep({ game, question, submission: newId(), response, status: "sending" });
     this.#send();
   }
 

@@ -28,12 +28,12 @@ const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const ID_CHARS = 13;
 
 /**
- * A new submission id: 63 random bits as 13 characters of Crockford base32, so the first
+ * A new id, of a submission or a join: 63 random bits as 13 characters of Crockford base32, so the first
  * character stands for three bits and is 0 to 7.
  * @param {(bytes: Uint8Array) => Uint8Array} [fill] where random bytes come from
  * @returns {string}
  */
-export function submissionId(fill = (bytes) => crypto.getRandomValues(bytes)) {
+export function newId(fill = (bytes) => crypto.getRandomValues(bytes)) {
   const bytes = fill(new Uint8Array(ID_CHARS));
   return Array.from(bytes, (byte, at) => CROCKFORD[at === 0 ? byte & 7 : byte & 31]).join("");
 }
