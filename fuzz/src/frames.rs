@@ -52,7 +52,7 @@ struct Life {
 
 impl Life {
     fn live(mut self, reader: &mut Reader<'_>) {
-        let mut machine = Connection::new(Now { wall_us: WALL_US, ..Now::default() });
+        let mut machine = Connection::new(Now { wall_us: WALL_US, ..Now::default() }, 0);
         let mut out = Vec::new();
         while !reader.is_empty() {
             self.step(&mut machine, reader, &mut out);

@@ -22,6 +22,7 @@ pub use io::{
     Action, GameHead, Input, LookedUp, Mark, NotAttached, Now, PinTarget, Role, Surroundings, Tally, Ticket,
     Unavailable, Unresolved,
 };
+pub use probe::SPREAD_MAX;
 
 use std::sync::Arc;
 
@@ -74,8 +75,10 @@ pub struct Connection {
     bad_frames: u32,
     heard_ms: u64,
     pinged_ms: u64,
-    /// After how much silence the client asks, as it was told or would be.
+    /// After how much silence the client asks whether the edge lives, as it was told last, ms.
     heartbeat_ms: u32,
+    /// Where in the spread of heartbeats this socket's is.
+    spread: u16,
     shown: Option<Shown>,
     /// The latest question that was ever before the player.
     newest: Option<QuestionNo>,
@@ -100,16 +103,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A socket that has just been opened.
+    /// A socket that has just been opened; `spread` is drawn below [`SPREAD_MAX`].
     #[must_use]
-    pub fn new(now: Now) -> Self {
+    pub fn new(now: Now, spread: u16) -> Self {
         Self {
             phase: Phase::New,
             rate: Rate::default(),
             bad_frames: 0,
             heard_ms: now.mono_ms,
             pinged_ms: now.mono_ms,
-            heartbeat_ms: probe::heartbeat_ms(now.sockets),
+            heartbeat_ms: probe::heartbeat_ms(now.sockets, spread),
+            spread,
             shown: None,
             newest: None,
             over: false,
@@ -132,7 +136,6 @@ impl Connection {
         if matches!(self.phase, Phase::Closed) && !matches!(input, Input::Appended { .. }) {
             return;
         }
-        self.heartbeat_ms = probe::heartbeat_ms(now.sockets);
         match input {
             Input::Text(text) => self.on_text(around, text, now, out),
             Input::Control => {
@@ -215,7 +218,7 @@ impl Connection {
 
     fn on_message(&mut self, around: &Surroundings, message: ClientMessage, now: Now, out: &mut Vec<Action>) {
         match message {
-            ClientMessage::Ping => send(ServerMessage::Pong { heartbeat_ms: self.heartbeat_ms }, out),
+            ClientMessage::Ping => send(ServerMessage::Pong { heartbeat_ms: self.new_heartbeat(now) }, out),
             ClientMessage::Join { pin, nickname, key } => self.on_join(pin, &nickname, key, out),
             ClientMessage::Resume { token, cursor } => self.on_resume(around, &token, cursor, now, out),
             ClientMessage::Host { token, cursor } => self.on_host(around, &token, cursor, now, out),

@@ -8,7 +8,6 @@ use axum::http::HeaderMap;
 use quiz_store::Store;
 use quiz_stream::Producer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,7 +40,7 @@ pub(crate) struct Edge {
     /// Sockets that have not said goodbye.
     pub(crate) sockets: TaskTracker,
     /// Whether the edge runs without a pause.
-    pub(crate) pulse: Pulse,
+    pub(crate) pulse: Arc<Pulse>,
     /// Tells sockets that are open.
     pub(crate) switchboard: Switchboard,
     /// The accept loop's view of how full the edge is.
@@ -54,6 +53,12 @@ pub(crate) struct Edge {
     next_socket: AtomicU64,
 }
 
+/// What an edge knows of time besides its own clocks.
+pub(crate) struct Time {
+    pub(crate) clock: Arc<BrokerClock>,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
 impl Edge {
     pub(crate) fn new(
         around: Surroundings,
@@ -61,15 +66,16 @@ impl Edge {
         producer: Producer,
         store: Arc<dyn Store>,
         games: Games,
-        clock: Arc<BrokerClock>,
+        time: Time,
     ) -> Self {
+        let Time { clock, pulse } = time;
         Self {
             pins: Pins::new(Arc::clone(&store)),
             standings: Standings::new(Arc::clone(&store)),
             admission: Admission::new(&config),
             draining: CancellationToken::new(),
             sockets: TaskTracker::new(),
-            pulse: Pulse::new(Instant::now()),
+            pulse,
             switchboard: Switchboard::default(),
             door: Door::new(config.connections_max),
             lookups: Semaphore::new(LOOKUPS_MAX),

@@ -48,19 +48,22 @@ pub const LOOKUP_POLL_MS: u64 = 200;
 pub const LOOKUP_RETRY_AFTER_MS: u32 = 1_000;
 /// After how much silence a client asks whether its edge lives, ms, while the edge holds few sockets.
 pub const HEARTBEAT_MS: u32 = 4_000;
-/// The same at most, ms: proxies cut what is silent for a minute.
-pub const HEARTBEAT_MS_MAX: u32 = 25_000;
+/// The same on average at most, ms; with the spread 43 s, for proxies cut what is silent for a minute.
+pub const HEARTBEAT_MS_MAX: u32 = 30_000;
 /// How often an edge is asked each second when nothing else is said: with more sockets each waits for longer.
 pub const HEARTBEATS_PER_S: usize = 500;
+/// By how much longer the edge waits for a sign of life than a client that is to ask by itself, in hundredths of
+/// what the client waits beyond [`HEARTBEAT_MS`].
+pub const PROBE_BEHIND_PERCENT: u64 = 125;
 /// Between two pings of a silent client, ms.
 pub const PING_INTERVAL_MS: u64 = 15_000;
 /// And not before so long after the client would have asked, ms: one of the two is enough.
 pub const PING_BEHIND_MS: u64 = 5_000;
 /// How many of these intervals a client may be silent.
 pub const PING_INTERVALS_MAX: u64 = 2;
-/// How long after it was sent something a silent client is pinged, ms.
+/// How long after it was sent something a silent client is pinged, ms; longer where its heartbeat is.
 pub const PROBE_AFTER_MS: u64 = 4_000;
-/// How long after it was sent something a silent client is too slow, ms.
+/// How long after it was sent something a silent client is too slow, ms; longer where its heartbeat is.
 pub const SLOW_WAIT_MS: u64 = 8_000;
 /// Between two tries to log that a player is back, ms.
 pub const PRESENCE_RETRY_MS: u64 = 2_000;

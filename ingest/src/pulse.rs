@@ -1,13 +1,20 @@
-//! Whether the whole edge has stood still: stopped, suspended, or starved of its processor.
+//! Whether the whole edge has stood still: stopped or suspended.
+//!
+//! It beats on a thread of its own. An edge that has more to do than its processors can bear is late, and its tasks
+//! wait for their turn for seconds; to send a crowd away then, to come back at once, would be the end of it.
 //!
 //! Clients of an edge that stands still move on to others. When it wakes, what has piled up in its queues
 //! is old, and what has piled up in its sockets came at nobody knows when. So it says nothing of it: it
 //! closes all sockets that were open, and whoever is still there comes back and is told how things are.
 
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 use crate::limits::{PULSE_INTERVAL_MS, ZOMBIE_GAP_MS};
 use crate::telemetry;
@@ -55,19 +62,30 @@ impl Pulse {
         gap_ms > ZOMBIE_GAP_MS || self.pauses() != pauses
     }
 
-    /// Beats for ever; `woke` is called when the edge had stood still.
-    pub async fn run(&self, woke: impl Fn()) {
-        let mut every = interval(Duration::from_millis(PULSE_INTERVAL_MS));
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            every.tick().await;
-            if self.beat(Instant::now()) {
-                woke();
-                telemetry::woke();
-                tracing::warn!("the edge stood still; its sockets are closed");
+    /// Beats until what is returned is dropped; `woke` is called when the edge had stood still.
+    ///
+    /// # Errors
+    /// When there is no thread for it.
+    pub fn start(self: &Arc<Self>, woke: impl Fn() + Send + 'static) -> io::Result<Beating> {
+        let (beating, stopped) = mpsc::channel();
+        let pulse = Arc::clone(self);
+        let every = Duration::from_millis(PULSE_INTERVAL_MS);
+        thread::Builder::new().name("pulse".into()).spawn(move || {
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                if pulse.beat(Instant::now()) {
+                    woke();
+                    telemetry::woke();
+                    tracing::warn!("the edge stood still; its sockets are closed");
+                }
             }
-        }
+        })?;
+        Ok(Beating { _stop: beating })
     }
+}
+
+/// A pulse that beats.
+pub struct Beating {
+    _stop: mpsc::Sender<()>,
 }
 
 #[cfg(test)]

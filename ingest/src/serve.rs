@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::EdgeConfig;
 use crate::connection::Surroundings;
 use crate::door;
-use crate::edge::Edge;
+use crate::edge::{Edge, Time};
 use crate::fair_time::BrokerClock;
 use crate::games::Games;
 use crate::http::{AdminState, admin_router, router};
 use crate::limits::{FLUSH_WAIT_MS, FORGET_INTERVAL_MS};
+use crate::pulse::Pulse;
 use crate::signals::Signal;
 use crate::token::{Signer, WeakSecret};
 
@@ -57,6 +58,8 @@ pub struct EdgeSetup {
     pub edge_id: EdgeId,
     /// Names the incarnation of the log, see [`epoch_of`].
     pub epoch: SmolStr,
+    /// Tells whether the process has stood still; beats while the edge runs.
+    pub pulse: Arc<Pulse>,
 }
 
 /// The name of a log's incarnation: a short hash of the cluster's id. The id itself is nobody's
@@ -93,7 +96,7 @@ pub async fn serve(setup: EdgeSetup, shutdown: CancellationToken) -> Result<(), 
     let books = (producer.clone(), around.edge.clone());
     let games = Games::new(Arc::clone(&store), tail, config.game_idle, Arc::clone(&clock), books.0, books.1);
     let mut dispatch = tokio::spawn(games.clone().dispatch(results));
-    let edge = Arc::new(Edge::new(around, config, producer, store, games, clock));
+    let edge = Arc::new(Edge::new(around, config, producer, store, games, Time { clock, pulse: setup.pulse }));
 
     // The admin port outlives the drain: it says that the edge is going away.
     let admin_stop = CancellationToken::new();
@@ -105,7 +108,7 @@ pub async fn serve(setup: EdgeSetup, shutdown: CancellationToken) -> Result<(), 
     let mut public = tokio::spawn(serve_public(listener, Arc::clone(&edge), public_stop.clone()));
     let forget = tokio::spawn(forget_quiet(Arc::clone(&edge)));
     let beating = Arc::clone(&edge);
-    let pulse = tokio::spawn(async move { beating.pulse.run(|| beating.switchboard.raise(Signal::Pause)).await });
+    let pulse = edge.pulse.start(move || beating.switchboard.raise(Signal::Pause))?;
     edge.started.store(true, Ordering::Release);
 
     let ended = tokio::select! {
@@ -115,7 +118,7 @@ pub async fn serve(setup: EdgeSetup, shutdown: CancellationToken) -> Result<(), 
     };
     drain(&edge, &public_stop).await;
     forget.abort();
-    pulse.abort();
+    drop(pulse);
     dispatch.abort();
     admin_stop.cancel();
     stop(public).await;

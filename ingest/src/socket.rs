@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 
 use crate::clock::wall_us;
-use crate::connection::{Action, Connection, Input, Mark, NotAttached, Now};
+use crate::connection::{Action, Connection, Input, Mark, NotAttached, Now, SPREAD_MAX};
 use crate::deliveries::Unflushed;
 use crate::edge::{Edge, Place};
 use crate::games::{Delivery, QuestionClock, SocketId};
@@ -57,6 +57,8 @@ pub(crate) struct Socket {
     actions: Vec<Action>,
     alarm: Alarm,
     frames_first: bool,
+    /// Whether a tick that is due has let a frame pass.
+    tick_waited: bool,
     drain_at: Option<Instant>,
     ending: Option<Ending>,
 }
@@ -74,7 +76,8 @@ enum Ending {
 pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, inflow: Arc<Inflow>, place: Place) {
     inflow.begin();
     let opened = Instant::now();
-    let machine = Connection::new(Now { wall_us: wall_us(), sockets: edge.open(), ..Now::default() });
+    let spread = rand::rng().random_range(0..SPREAD_MAX);
+    let machine = Connection::new(Now { wall_us: wall_us(), sockets: edge.open(), ..Now::default() }, spread);
     let id = edge.next_socket();
     let pauses = edge.pulse.pauses();
     let signals = edge.switchboard.open(id);
@@ -101,6 +104,7 @@ pub(crate) async fn serve(edge: Arc<Edge>, socket: WebSocket, address: IpAddr, i
         actions: Vec::new(),
         alarm: Alarm::new(opened),
         frames_first: false,
+        tick_waited: false,
         drain_at: None,
         ending: None,
     };

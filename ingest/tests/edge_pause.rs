@@ -1,5 +1,5 @@
 //! Goal: an edge that stood still tells nothing old as new, and connections that say nothing are closed.
-//! Method: an edge on a runtime of its own, which the test blocks; bare TCP connections.
+//! Method: an edge on a runtime of its own, which the test blocks, and a pulse that comes late; bare TCP connections.
 #![allow(clippy::unwrap_used)]
 
 mod kit;
@@ -43,8 +43,9 @@ async fn stoppable(rig: &Rig) -> Stoppable {
             ready.send(edge.address).unwrap();
             while let Some((pause, stands)) = asked.recv().await {
                 stands.send(()).unwrap();
-                // As a stop of the process: nothing of the edge runs.
+                // As a stop of the process: nothing of the edge runs, and the next beat is late.
                 std::thread::sleep(pause);
+                assert!(edge.pulse.beat((Instant::now() + pause).into()), "the pulse tells of it");
             }
         });
     });

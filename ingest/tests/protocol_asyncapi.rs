@@ -95,7 +95,7 @@ fn entry_samples() -> Vec<ServerMessage> {
             lobby: vec![name()],
             cursor: Some(cursor()),
             recovered: false,
-            heartbeat_ms: 25_000,
+            heartbeat_ms: 43_000,
         }),
         ServerMessage::Lobby(Lobby {
             players: 2,

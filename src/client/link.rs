@@ -28,9 +28,12 @@ const SEND_WAIT: Duration = Duration::from_secs(5);
 /// within 2 s that it has an answer.
 const REPLY_SILENCE_MAX: Duration = Duration::from_secs(5);
 
+/// How long a pong may take beyond half of a heartbeat.
+const PONG_SLACK: Duration = Duration::from_secs(4);
+
 /// After so much silence the edge is taken for dead, when it is to be asked after `ping_after`.
 fn silence_max(ping_after: Duration) -> Duration {
-    ping_after * 5 / 2
+    ping_after * 3 / 2 + PONG_SLACK
 }
 
 /// How to reach the edges.

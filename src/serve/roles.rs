@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use quiz_ingest::pulse::Pulse;
 use quiz_ingest::{EdgeConfig, EdgeSetup};
 use quiz_projections::board::{BoardProjection, BoardStore};
 use quiz_projections::ledger::{LedgerProjection, LedgerStore, RangeLog};
@@ -15,6 +16,7 @@ use quiz_stream::{KafkaConfig, Processor, Producer, ProducerOptions, RangeReader
 use quiz_workers::scoring::{LaneStore, ScoringWorker};
 use quiz_workers::session::{NoStore, SessionWorker};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
@@ -170,6 +172,7 @@ pub async fn edge(
     }
     let check = producer.clone();
     let setup = EdgeSetup {
+        pulse: Arc::new(Pulse::new(Instant::now())),
         listener: edge.listener,
         admin_listener: edge.admin,
         config,

@@ -16,7 +16,8 @@ const CONNECT_RATE: f64 = 4_200.0;
 const CONNECT_TARGET: f64 = 3_000.0;
 /// Memory of an edge for each socket that does nothing, bytes.
 const SOCKET_BYTES_MAX: f64 = 9.0 * 1024.0;
-/// Answers are spread over this, s: they are not what is measured.
+/// Answers/s at most, and over how long they are spread at least, s: they are not what is measured.
+const ANSWER_RATE: f64 = 2_000.0;
 const SPREAD_S: f64 = 20.0;
 /// The most players of one game.
 const GAME_PLAYERS: u32 = 20_000;
@@ -96,7 +97,7 @@ async fn part(bench: &Bench, sockets: u32, edges: u32, seed: u64) -> Result<Part
         connect_rate: CONNECT_RATE,
         idle_ms: bench.sizes.crowd_idle_ms,
         sources: true,
-        ..load(sockets, games, 1, Pace::Rate(f64::from(sockets) / SPREAD_S), seed)
+        ..load(sockets, games, 1, Pace::Rate((f64::from(sockets) / SPREAD_S).min(ANSWER_RATE)), seed)
     };
     let played = play(&fleet.ground(), std::slice::from_ref(&spec)).await?;
     let books = bench.books(&played, 1).await?;

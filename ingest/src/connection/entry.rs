@@ -155,7 +155,7 @@ impl Connection {
                 self.phase = Phase::Host(game);
                 let GameHead { pin, title, questions, players, over: _, lobby, cursor, recovered } = head.clone();
                 let cursor = Some(around.cursor_at(cursor));
-                let heartbeat_ms = self.heartbeat_ms;
+                let heartbeat_ms = self.new_heartbeat(now);
                 let hosting = Hosting { game, pin, title, questions, players, lobby, cursor, recovered, heartbeat_ms };
                 send(ServerMessage::Hosting(hosting), out);
             }
@@ -202,7 +202,7 @@ impl Connection {
             players: head.players,
             cursor: Some(around.cursor_at(head.cursor)),
             recovered: head.recovered,
-            heartbeat_ms: self.heartbeat_ms,
+            heartbeat_ms: self.new_heartbeat(now),
         };
         self.undecided = None;
         self.phase = Phase::Player(seat);

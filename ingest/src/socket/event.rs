@@ -71,7 +71,10 @@ impl Socket {
             return Poll::Ready(Event::Flooded);
         }
         if let Poll::Ready(event) = self.poll_alarm(cx) {
-            return Poll::Ready(event);
+            // On an edge that is behind, the sign of life that is missed may be waiting to be read.
+            self.tick_waited = !self.tick_waited;
+            let frame = if self.tick_waited { self.poll_frame(cx) } else { None };
+            return Poll::Ready(frame.unwrap_or(event));
         }
         if !self.work.is_empty()
             && let Poll::Ready(Some(report)) = self.work.poll_next_unpin(cx)

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quiz_ingest::http::Created;
+use quiz_ingest::pulse::Pulse;
 use quiz_ingest::{EdgeConfig, EdgeError, EdgeSetup};
 use quiz_schemas::quiz::{AnswerKey, Picks, Question, QuestionKind, Quiz};
 use quiz_schemas::{Codec, Topic};
@@ -19,6 +20,7 @@ use quiz_store::embedded::EmbeddedStore;
 use quiz_stream::{EmbeddedCluster, Producer, ProducerOptions, SchemaSource, Tail, cluster_id};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use client::Client;
@@ -44,6 +46,7 @@ pub struct RunningEdge {
     pub admin: SocketAddr,
     pub stop: CancellationToken,
     pub done: JoinHandle<Result<(), EdgeError>>,
+    pub pulse: Arc<Pulse>,
 }
 
 impl Rig {
@@ -105,7 +108,9 @@ pub async fn start_edge(
     let admin_listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let (address, admin) = (listener.local_addr().unwrap(), admin_listener.local_addr().unwrap());
     let stop = CancellationToken::new();
+    let pulse = Arc::new(Pulse::new(Instant::now()));
     let setup = EdgeSetup {
+        pulse: Arc::clone(&pulse),
         listener,
         admin_listener,
         config,
@@ -120,7 +125,7 @@ pub async fn start_edge(
     };
     let done = tokio::spawn(quiz_ingest::serve(setup, stop.clone()));
     until_ready(admin).await;
-    RunningEdge { address, admin, stop, done }
+    RunningEdge { address, admin, stop, done, pulse }
 }
 
 async fn until_ready(admin: SocketAddr) {

@@ -16,8 +16,8 @@ export const LOOK_INTERVAL_MS = 1_000;
 export const REPLY_WAIT_MS = 5_000;
 /** After so much silence it is asked, unless it says otherwise itself, ms. */
 export const HEARTBEAT_MS = 4_000;
-/** For so many heartbeats after that it may be silent still: 10 s in all, if it says nothing else. */
-export const PONG_WAIT_BEATS = 1.5;
+/** For so long and half of a heartbeat after that it may be silent still: 10 s in all, if it says nothing else. */
+export const PONG_SLACK_MS = 4_000;
 
 /**
  * How long to wait before try number `tries` (from 0): anything from nothing to the whole of a
@@ -205,7 +205,7 @@ export class Link {
     if (this.#askedAt) {
       if (nowMs - this.#askedAt >= this.#patienceMs) this.#lost(socket, 1006, "");
     } else if (nowMs - this.#heardAt >= this.#heartbeatMs) {
-      this.#ask(PONG_WAIT_BEATS * this.#heartbeatMs);
+      this.#ask(PONG_SLACK_MS + this.#heartbeatMs / 2);
     }
   }
 }
