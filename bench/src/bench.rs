@@ -173,7 +173,6 @@ pub fn load(players: u32, games: u32, questions: u32, pace: Pace, seed: u64) -> 
     LoadSpec {
         players,
         games,
-        capacity: None,
         questions,
         pace,
         connect_rate: CONNECT_RATE,

@@ -35,9 +35,6 @@ pub struct LoadSpec {
     pub players: u32,
     /// Games side by side.
     pub games: u32,
-    /// How many players each game takes, when those are more than come: who is not told in time that they are in
-    /// joins again, and has two seats.
-    pub capacity: Option<u32>,
     /// Questions of each.
     pub questions: u32,
     /// When players answer.
@@ -75,9 +72,6 @@ impl LoadSpec {
         let mut add = |name: &str, value: String| args.extend([format!("--{name}"), value]);
         add("players", self.players.to_string());
         add("games", self.games.to_string());
-        if let Some(capacity) = self.capacity {
-            add("capacity", capacity.to_string());
-        }
         add("questions", self.questions.to_string());
         add("connect-rate", format!("{:.3}", self.connect_rate));
         add("idle-ms", self.idle_ms.to_string());
@@ -263,7 +257,6 @@ mod tests {
         let spec = LoadSpec {
             players: 100,
             games: 2,
-            capacity: Some(60),
             questions: 3,
             pace: Pace::Burst,
             connect_rate: 50.0,

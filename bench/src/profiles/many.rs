@@ -22,8 +22,6 @@ const SPREAD_S: f64 = 2.0;
 const CONNECT_RATE: f64 = 1_500.0;
 /// For how long everybody is watched doing nothing, to know what that costs.
 const IDLE: Duration = Duration::from_secs(5);
-/// Room for players who join twice, for a client that hears nothing for long joins again.
-const CAPACITY: u32 = 4 * MANY_PLAYERS;
 /// The dearest game costs at most so many times the cheapest.
 const FLAT: f64 = 1.25;
 
@@ -92,7 +90,6 @@ async fn part(bench: &Bench, fleet: &Fleet, games: u32, seed: u64) -> Result<Par
             LoadSpec {
                 connect_rate: CONNECT_RATE / f64::from(clients),
                 asking: Asking::PauseMs(500),
-                capacity: Some(CAPACITY),
                 ..load(players, games, QUESTIONS, Pace::Rate(f64::from(players) / SPREAD_S), seed + u64::from(no))
             }
         })
