@@ -72,8 +72,8 @@ impl Socket {
         }
         if let Poll::Ready(event) = self.poll_alarm(cx) {
             // On an edge that is behind, the sign of life that is missed may be waiting to be read.
-            self.tick_waited = !self.tick_waited;
-            let frame = if self.tick_waited { self.poll_frame(cx) } else { None };
+            let frame = if self.tick_waited { None } else { self.poll_frame(cx) };
+            self.tick_waited = frame.is_some();
             return Poll::Ready(frame.unwrap_or(event));
         }
         if !self.work.is_empty()
