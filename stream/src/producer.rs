@@ -9,6 +9,7 @@ mod client;
 mod held;
 mod telemetry;
 
+pub(crate) use ack::is_located;
 pub use ack::{Ack, AppendError, Appended};
 
 use std::cell::RefCell;

@@ -71,6 +71,30 @@ async fn retries_after_lost_requests_neither_reorder_nor_duplicate() {
     assert_eq!(numbers, (0..500).collect::<Vec<_>>());
 }
 
+/// Goal: no record is acknowledged that is not in the log. Method: two batches are in flight, of which the broker
+/// refuses the first, as one that is not the leader yet, and takes the second: librdkafka then reports both as appended.
+#[tokio::test]
+async fn what_only_a_later_success_implies_is_not_acknowledged() {
+    let cluster = EmbeddedCluster::start().expect("a cluster");
+    let producer = producer(&cluster).await;
+    let (topic, partitions) = (Topic::Answers.spec().dlq, Topic::Answers.spec().partitions);
+    // Two of these do not fit into one batch.
+    let values = [vec![0; 900_000], vec![1; 900_000]];
+    let append = |value: &[u8]| producer.append_raw(topic, Some(b"key"), Some(value), &[]);
+    append(&[2]).await.expect("acknowledged");
+    cluster.round_trip(Duration::from_millis(100)).expect("slow");
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION]);
+    let (first, second) = (append(&values[0]), append(&values[1]));
+    let err = first.await.expect_err("nobody knows where it is");
+    assert!(matches!(err, AppendError::Unlocated) && err.is_retriable(), "{err:?}");
+    let second = second.await.expect("acknowledged");
+    let again = append(&values[0]).await.expect("acknowledged");
+    assert_eq!((second.offset, again.offset), (1, 2));
+    let read = read_all(&cluster.kafka_config("reader"), topic, partitions, 3);
+    let firsts: Vec<_> = read[&again.partition].iter().map(|message| message.payload().map(|value| value[0])).collect();
+    assert_eq!(firsts, [Some(2), Some(1), Some(0)]);
+}
+
 #[tokio::test]
 async fn a_full_queue_is_backpressure_and_nothing_behind_it_is_queued() {
     let cluster = EmbeddedCluster::start().expect("a cluster");

@@ -7,9 +7,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Why a record is not known to be in the log. Only [`AppendError::Timeout`] and
-/// [`AppendError::Unavailable`] leave it open whether it is; sending it again is right for
-/// readers that drop duplicates (I2, I5).
+/// Why a record is not known to be in the log. Only [`AppendError::Timeout`],
+/// [`AppendError::Unavailable`] and [`AppendError::Unlocated`] leave it open whether it is; sending it again is
+/// right for readers that drop duplicates (I2, I5).
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The queue is full: backpressure. Nothing was queued.
@@ -21,6 +21,9 @@ pub enum AppendError {
     /// The cluster cannot take it now.
     #[error("the cluster does not take it: {0}")]
     Unavailable(RDKafkaErrorCode),
+    /// The client took it for appended without having heard of it: see [`is_located`].
+    #[error("the client takes it for appended, and does not know where")]
+    Unlocated,
     /// The client broke for good and is being replaced; appends work again within about a second.
     #[error("the kafka client failed and is replaced: {0}")]
     Fatal(RDKafkaErrorCode),
@@ -37,7 +40,7 @@ impl AppendError {
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::QueueFull | Self::Timeout | Self::Unavailable(_) | Self::Fatal(_) => true,
+            Self::QueueFull | Self::Timeout | Self::Unavailable(_) | Self::Unlocated | Self::Fatal(_) => true,
             Self::Rejected(_) => false,
             Self::Encode(err) => matches!(err, EncodeError::NoSchemaId(_)),
         }
@@ -50,6 +53,7 @@ impl AppendError {
             Self::QueueFull => "queue_full",
             Self::Timeout => "timeout",
             Self::Unavailable(_) => "unavailable",
+            Self::Unlocated => "unlocated",
             Self::Fatal(_) => "fatal",
             Self::Rejected(_) => "rejected",
             Self::Encode(_) => "encode",
@@ -83,6 +87,18 @@ impl AppendError {
             _ => Self::Unavailable(code),
         }
     }
+}
+
+/// Whether a report of success says where the record stands, without which it proves nothing.
+///
+/// Of two batches in flight the first may be refused, by a broker that is not the leader yet, and the second be taken
+/// by the same broker a moment later. librdkafka then concludes that the first was in the log after all, for an
+/// idempotent append must have come in sequence, reports it as appended and sends it no more. But a broker takes any
+/// sequence number as the first of a producer that it does not know (KAFKA-15591, mended in Kafka 4.5 for partitions
+/// that were always empty), so the first batch is nowhere. It is also what librdkafka makes of "duplicate sequence
+/// number", which a broker says of a batch whose place it has forgotten.
+pub(crate) fn is_located(offset: i64) -> bool {
+    offset >= 0
 }
 
 /// Where and when a record was appended.

@@ -15,7 +15,7 @@ use rdkafka::{Message, Timestamp};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::ack::{Ack, AppendError, Appended, Outcome};
+use super::ack::{Ack, AppendError, Appended, Outcome, is_located};
 use super::held::{Hold, Waiting};
 use super::telemetry;
 use super::{DELIVERY_TIMEOUT_MS, DELIVERY_TIMEOUT_MS_MIN, LINGER_MS_MAX, ProducerError, ProducerOptions};
@@ -85,6 +85,7 @@ impl ProducerContext<NoCustomPartitioner> for Callbacks {
     fn delivery(&self, delivered: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
         self.in_flight.fetch_sub(1, Ordering::Release);
         let outcome = match delivered {
+            Ok(message) if !is_located(message.offset()) => Err(AppendError::Unlocated),
             Ok(message) => Ok(Appended {
                 position: Position { partition: message.partition(), offset: message.offset() },
                 appended_at_us: self.stamp_us(message.timestamp()),

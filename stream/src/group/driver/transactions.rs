@@ -1,11 +1,12 @@
 //! The transactional producer, on a thread of its own that polls it (a transaction call blocks).
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use quiz_schemas::{AnyEvent, Codec, Topic};
+use rdkafka::Message as _;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -22,6 +23,7 @@ use crate::group::event::Event;
 use crate::group::limits::{TRANSACTION_CALL, TRANSACTION_HUNG, TRANSACTION_TIMEOUT_MS, TRANSACTION_TRIES_MAX};
 use crate::group::metrics;
 use crate::processor::Processor;
+use crate::producer::is_located;
 
 /// How often it is looked whether a transaction's records are in the log.
 const DELIVERY_STEP: Duration = Duration::from_micros(200);
@@ -103,6 +105,8 @@ impl Transactor {
 #[derive(Default)]
 struct Callbacks {
     log: ClientLog,
+    /// A record of the transaction under way was reported as appended, but not where.
+    unlocated: AtomicBool,
 }
 
 impl ClientContext for Callbacks {
@@ -118,10 +122,12 @@ impl ClientContext for Callbacks {
 impl ProducerContext for Callbacks {
     type DeliveryOpaque = ();
 
-    /// A record that fails makes the commit fail.
+    /// A record that fails makes the commit fail; one that may be nowhere would not.
     fn delivery(&self, delivered: &DeliveryResult<'_>, (): ()) {
-        if let Err((err, _)) = delivered {
-            warn!(%err, "a record of a transaction was not taken");
+        match delivered {
+            Ok(message) if !is_located(message.offset()) => self.unlocated.store(true, Ordering::Release),
+            Ok(_) => {}
+            Err((err, _)) => warn!(%err, "a record of a transaction was not taken"),
         }
     }
 }
@@ -206,6 +212,7 @@ impl Thread {
 }
 
 fn attempt(producer: &Client, codec: &Codec, request: &Request) -> KafkaResult<()> {
+    producer.context().unlocated.store(false, Ordering::Release);
     producer.begin_transaction()?;
     for event in request.events.iter() {
         send(producer, codec, event)?;
@@ -226,7 +233,7 @@ fn attempt(producer: &Client, codec: &Codec, request: &Request) -> KafkaResult<(
     Ok(())
 }
 
-/// Waits for the transaction's records to be in the log. The commit would do that too, but its wait sleeps for
+/// Waits for the transaction's records to be in the log, each at a place that is known (see [`is_located`]). The commit would do that too, but its wait sleeps for
 /// whole tenths of a second, whenever the deliveries come.
 fn delivered(producer: &Client) -> KafkaResult<()> {
     let started = Instant::now();
@@ -235,7 +242,11 @@ fn delivered(producer: &Client) -> KafkaResult<()> {
         producer.poll(Duration::ZERO);
         thread::sleep(DELIVERY_STEP);
     }
-    producer.flush(Duration::ZERO)
+    producer.flush(Duration::ZERO)?;
+    if producer.context().unlocated.load(Ordering::Acquire) {
+        return Err(KafkaError::MessageProduction(RDKafkaErrorCode::OutOfOrderSequenceNumber));
+    }
+    Ok(())
 }
 
 fn send(producer: &Client, codec: &Codec, event: &AnyEvent) -> KafkaResult<()> {
@@ -306,4 +317,48 @@ fn config(setup: &GroupSetup, group: &str) -> ClientConfig {
         .set("compression.type", "none")
         .set("delivery.report.only.error", "false");
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use quiz_schemas::events::{JoinsRecord, PlayerConnected};
+    use quiz_schemas::{GameId, PlayerId};
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::EmbeddedCluster;
+
+    /// A record of which two do not fit into one batch.
+    fn large(player: u64) -> AnyEvent {
+        let body = PlayerConnected { player: PlayerId::from_bits(player) }.into();
+        JoinsRecord { game: GameId::from_bits(1), at_us: 0, edge: "e".repeat(900_000).into(), body }.into()
+    }
+
+    /// Goal: a transaction is not committed without one of its records. Method: two batches are in flight, of which the
+    /// broker refuses the first and takes the second: librdkafka then reports both as appended.
+    #[test]
+    fn a_transaction_fails_when_a_record_may_be_nowhere() {
+        let cluster = EmbeddedCluster::start().unwrap();
+        let kafka = cluster.kafka_config("test");
+        let consumer: BaseConsumer = kafka.consumer().set("group.id", "test").create().unwrap();
+        let mut client = kafka.client();
+        client.set("transactional.id", "test").set("linger.ms", "0").set("batch.size", "1000000");
+        let producer: Client = client.create_with_context(Callbacks::default()).unwrap();
+        producer.init_transactions(TRANSACTION_CALL).unwrap();
+        let codec = Codec::with_fixed_ids();
+        let transact = |events| {
+            let metadata = consumer.group_metadata().unwrap();
+            let request = Request { transaction: 1, events: Arc::new(events), offsets: Vec::new(), metadata };
+            attempt(&producer, &codec, &request)
+        };
+        transact(vec![large(1)]).unwrap();
+        cluster.round_trip(Duration::from_millis(100)).unwrap();
+        cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION]);
+        let err = transact(vec![large(2), large(3)]).unwrap_err();
+        assert_eq!(err.rdkafka_error_code(), Some(RDKafkaErrorCode::OutOfOrderSequenceNumber), "{err}");
+        assert!(!is_fatal(&err) && !is_fenced(&err));
+        producer.abort_transaction(TRANSACTION_CALL).unwrap();
+        transact(vec![large(2), large(3)]).unwrap();
+    }
 }
