@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Barrier, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use crate::cli::LoadArgs;
@@ -193,7 +193,12 @@ impl Load {
     }
 
     async fn step(&mut self, step: Step) {
-        futures::future::join_all(self.games.iter_mut().map(|game| game.step(step))).await;
+        let others = Barrier::new(self.games.len());
+        let steps = self.games.iter_mut().map(async |game| {
+            game.step(step).await;
+            game.wait_for(&others).await;
+        });
+        futures::future::join_all(steps).await;
         for failure in self.games.iter().filter_map(Game::failure) {
             self.report.complain(&failure.message);
         }

@@ -1,5 +1,6 @@
 //! One game of a load run, as its host has it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use quiz_game::session::CLOSE_GRACE_MS;
@@ -9,6 +10,7 @@ use quiz_ingest::protocol::ServerMessage;
 use quiz_schemas::QuestionNo;
 use quiz_schemas::events::StopReason;
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::books::Account;
@@ -108,9 +110,26 @@ impl Game {
             Step::Play(began) => self.play(began).await,
         };
         if let Err(failure) = result {
-            self.around.meter.count(0, |counts| counts.errors += 1);
-            self.failure = Some(failure);
+            self.fail(failure);
         }
+    }
+
+    /// Waits until the others have taken their step. Its host keeps its seat meanwhile: an edge lets nobody be
+    /// silent for long.
+    pub async fn wait_for(&mut self, others: &Barrier) {
+        let mut others = pin!(others.wait());
+        if self.failure.is_none() && !self.over {
+            match self.host.rest(&mut others).await {
+                Ok(_) => return,
+                Err(failure) => self.fail(failure),
+            }
+        }
+        others.await;
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.around.meter.count(0, |counts| counts.errors += 1);
+        self.failure = Some(failure);
     }
 
     async fn join(&mut self, began: Instant) -> Result<(), Failure> {
