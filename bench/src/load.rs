@@ -15,6 +15,8 @@ pub use play::{Played, Sample, play, total};
 pub enum Pace {
     /// Spread evenly over each question, so many a second of this process's games together.
     Rate(f64),
+    /// Each after a time of its own between these, ms.
+    Think(u64, u64),
     /// As soon as the question is seen.
     Burst,
 }
@@ -88,6 +90,7 @@ impl LoadSpec {
         }
         match self.pace {
             Pace::Rate(rate) => add("rate", format!("{rate:.3}")),
+            Pace::Think(least, most) => add("think-ms", format!("{least}..{most}")),
             Pace::Burst => args.push("--burst".into()),
         }
         args
@@ -270,7 +273,10 @@ mod tests {
         let line = spec.args(&edges).join(" ");
         assert!(line.starts_with("load --json --edges 127.0.0.1:1,127.0.0.1:2 --players 100 "), "{line}");
         assert!(line.ends_with("--source 127.0.0.0/8 --burst"), "{line}");
-        let paced = LoadSpec { pace: Pace::Rate(1234.5), sources: false, ..spec }.args(&edges).join(" ");
+        let paced_spec = LoadSpec { pace: Pace::Rate(1234.5), sources: false, ..spec };
+        let paced = paced_spec.args(&edges).join(" ");
         assert!(paced.ends_with("--rate 1234.500"), "{paced}");
+        let thinking = LoadSpec { pace: Pace::Think(10, 20), ..paced_spec }.args(&edges).join(" ");
+        assert!(thinking.ends_with("--think-ms 10..20"), "{thinking}");
     }
 }

@@ -16,7 +16,9 @@ const CONNECT_RATE: f64 = 4_200.0;
 const CONNECT_TARGET: f64 = 3_000.0;
 /// Memory of an edge for each socket that does nothing, bytes.
 const SOCKET_BYTES_MAX: f64 = 9.0 * 1024.0;
-/// Answers/s at most, and over how long they are spread at least, s: they are not what is measured.
+/// How long everybody thinks at least, s: the question is with all by then, and its delivery is what is measured.
+const THINK_S: f64 = 10.0;
+/// Answers/s at most behind that, and over how long they are spread at least, s.
 const ANSWER_RATE: f64 = 2_000.0;
 const SPREAD_S: f64 = 20.0;
 /// The most players of one game.
@@ -81,6 +83,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         failure: parts.iter().find_map(|part| part.played.games().1),
         notes: vec![
             "a delivery counts from the host's command, which passes Kafka twice before the first socket hears of it; the floor's counts from the command to its server".into(),
+            format!("nobody answers for {THINK_S:.0} s, as nobody answers the floor"),
         ],
         plots: plots(&parts),
     })
@@ -97,12 +100,18 @@ async fn part(bench: &Bench, sockets: u32, edges: u32, seed: u64) -> Result<Part
         connect_rate: CONNECT_RATE,
         idle_ms: bench.sizes.crowd_idle_ms,
         sources: true,
-        ..load(sockets, games, 1, Pace::Rate((f64::from(sockets) / SPREAD_S).min(ANSWER_RATE)), seed)
+        ..load(sockets, games, 1, thinking(sockets), seed)
     };
     let played = play(&fleet.ground(), std::slice::from_ref(&spec)).await?;
     let books = bench.books(&played, 1).await?;
     fleet.down().await;
     Ok(Part { sockets, edges, played, books, floor })
+}
+
+fn thinking(players: u32) -> Pace {
+    let spread_s = (f64::from(players) / ANSWER_RATE).max(SPREAD_S);
+    let ms = |seconds: f64| (seconds * 1_000.0) as u64;
+    Pace::Think(ms(THINK_S), ms(THINK_S + spread_s))
 }
 
 fn check_files(wanted: usize, limit: Option<usize>) -> Result<(), BenchError> {
@@ -146,6 +155,12 @@ fn plots(parts: &[Part]) -> Vec<Plot> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_answers_while_the_question_goes_out() {
+        assert_eq!(thinking(5_000), Pace::Think(10_000, 30_000));
+        assert_eq!(thinking(100_000), Pace::Think(10_000, 60_000));
+    }
 
     #[test]
     fn too_few_files_are_told_before_anything_is_opened() {
