@@ -12,6 +12,7 @@ use quiz_projections::ledger::{LedgerProjection, LedgerStore, RangeLog};
 use quiz_schemas::{Codec, Topic};
 use quiz_store::Store;
 use quiz_stream::group::{GroupSetup, run_group};
+use quiz_stream::producer::{JOINS_LINGER_TIMES, LINGER_MS_MAX};
 use quiz_stream::{KafkaConfig, Processor, Producer, ProducerOptions, RangeReader, SchemaSource, StateStore, Tail};
 use quiz_workers::scoring::{LaneStore, ScoringWorker};
 use quiz_workers::session::{NoStore, SessionWorker};
@@ -143,6 +144,7 @@ pub async fn edge(
     let options = ProducerOptions {
         linger_ms: 0,
         busy_linger_ms: edge.linger_ms,
+        joins_linger_ms: (edge.linger_ms * JOINS_LINGER_TIMES).min(LINGER_MS_MAX),
         delivery_timeout_ms: EDGE_DELIVERY_TIMEOUT_MS,
         ..ProducerOptions::default()
     };

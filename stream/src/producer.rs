@@ -38,6 +38,10 @@ pub const LINGER_MS_MAX: u32 = 50;
 /// work for them away, and is a tenth of what a receipt may take (`docs/BENCH.md`).
 pub const BUSY_LINGER_MS: u32 = 10;
 
+/// How many times as long as an answer a join may wait: the session lets those in together that come within a tenth
+/// of a second, and an edge has so few of them in each partition that a short wait finds no company.
+pub const JOINS_LINGER_TIMES: u32 = 5;
+
 /// Capacity that the encoding buffer of a thread may keep between records, bytes.
 const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 
@@ -50,6 +54,8 @@ pub struct ProducerOptions {
     /// The wait follows the pace of the appends: none below 1,000/s, 2 ms there, 10 ms at 5,000/s. 0: no
     /// such wait.
     pub busy_linger_ms: u32,
+    /// The same for joins, of which fewer are many: none below 100/s, 50 ms there.
+    pub joins_linger_ms: u32,
     /// When an append that is not acknowledged fails, ms after the call. Kept to the second before
     /// it: a record fails between `delivery_timeout_ms - 1000` and `delivery_timeout_ms`.
     pub delivery_timeout_ms: u32,
@@ -65,6 +71,7 @@ impl Default for ProducerOptions {
         Self {
             linger_ms: 1,
             busy_linger_ms: 0,
+            joins_linger_ms: 0,
             delivery_timeout_ms: DELIVERY_TIMEOUT_MS,
             queue_records_max: QUEUE_RECORDS_MAX,
             queue_kbytes_max: QUEUE_KBYTES_MAX,

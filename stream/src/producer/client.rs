@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::ack::{Ack, AppendError, Appended, Outcome, is_located};
-use super::held::{Hold, Waiting};
+use super::held::{Hold, Patience, Waiting};
 use super::telemetry;
 use super::{DELIVERY_TIMEOUT_MS, DELIVERY_TIMEOUT_MS_MIN, LINGER_MS_MAX, ProducerError, ProducerOptions};
 use crate::client_log::ClientLog;
@@ -117,7 +117,34 @@ pub(super) struct Shared {
     in_flight: Arc<AtomicUsize>,
     replaced: AtomicUsize,
     stopping: Arc<AtomicBool>,
-    hold: Option<Arc<Hold>>,
+    holds: Holds,
+}
+
+/// Where records wait for company; a topic's are all in one place, so their order is kept.
+struct Holds {
+    joins: Option<Arc<Hold>>,
+    others: Option<Arc<Hold>>,
+}
+
+impl Holds {
+    fn new(options: &ProducerOptions) -> Self {
+        let hold = |longest_ms: u32, patience: fn(Duration) -> Patience| {
+            let longest = Duration::from_millis(longest_ms.into());
+            (!longest.is_zero()).then(|| Arc::new(Hold::new(patience(longest))))
+        };
+        Self {
+            joins: hold(options.joins_linger_ms, Patience::of_joins),
+            others: hold(options.busy_linger_ms, Patience::of_answers),
+        }
+    }
+
+    fn of(&self, topic: &str) -> Option<&Arc<Hold>> {
+        if topic == Topic::Joins.name() { self.joins.as_ref() } else { self.others.as_ref() }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Hold>> {
+        self.joins.iter().chain(&self.others)
+    }
 }
 
 fn check(option: &'static str, value: u64, min: u64, max: u64) -> Result<(), ProducerError> {
@@ -127,6 +154,7 @@ fn check(option: &'static str, value: u64, min: u64, max: u64) -> Result<(), Pro
 fn client_config(config: &KafkaConfig, options: &ProducerOptions) -> Result<ClientConfig, ProducerError> {
     check("linger_ms", options.linger_ms.into(), 0, LINGER_MS_MAX.into())?;
     check("busy_linger_ms", options.busy_linger_ms.into(), 0, LINGER_MS_MAX.into())?;
+    check("joins_linger_ms", options.joins_linger_ms.into(), 0, LINGER_MS_MAX.into())?;
     let timeout_ms = options.delivery_timeout_ms;
     check("delivery_timeout_ms", timeout_ms.into(), DELIVERY_TIMEOUT_MS_MIN.into(), DELIVERY_TIMEOUT_MS.into())?;
     check("queue_records_max", options.queue_records_max as u64, 1, 10_000_000)?;
@@ -156,8 +184,6 @@ impl Shared {
     pub(super) fn start(config: &KafkaConfig, options: &ProducerOptions) -> Result<Arc<Self>, ProducerError> {
         let embedded = config.embedded;
         let config = client_config(config, options)?;
-        let longest = Duration::from_millis(options.busy_linger_ms.into());
-        let hold = (!longest.is_zero()).then(|| Arc::new(Hold::new(longest)));
         let in_flight = Arc::new(AtomicUsize::new(0));
         let client = new_client(&config, embedded, &in_flight)?;
         let stopping = Arc::new(AtomicBool::new(false));
@@ -168,11 +194,11 @@ impl Shared {
             in_flight,
             replaced: AtomicUsize::new(0),
             stopping,
-            hold: hold.clone(),
+            holds: Holds::new(options),
         });
         let (weak, stopping) = (Arc::downgrade(&shared), Arc::clone(&shared.stopping));
-        if let Some(hold) = hold {
-            let shared = Weak::clone(&weak);
+        for hold in shared.holds.all() {
+            let (hold, shared) = (Arc::clone(hold), Weak::clone(&weak));
             thread::Builder::new().name("kafka-held".into()).spawn(move || serve_held(&hold, &shared))?;
         }
         thread::Builder::new().name("kafka-producer".into()).spawn(move || serve(client, &weak, &stopping))?;
@@ -182,9 +208,9 @@ impl Shared {
     /// Queues a record at once, or behind others that wait for company.
     pub(super) fn queue(&self, topic: &'static str, key: &[u8], value: &[u8]) -> Ack {
         let outgoing = Outgoing { topic, key: Some(key), value: Some(value), headers: None };
-        let Some(hold) = &self.hold else { return self.queue_now(outgoing) };
+        let Some(hold) = self.holds.of(topic) else { return self.queue_now(outgoing) };
         let mut waiting = hold.lock();
-        if !waiting.holds(Instant::now(), hold.longest()) {
+        if !waiting.holds(Instant::now(), hold.patience()) {
             // Under the lock still, so that it does not overtake what the thread of the held releases.
             return self.queue_now(outgoing);
         }
@@ -303,9 +329,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Release);
-        if let Some(hold) = &self.hold {
-            hold.stop();
-        }
+        self.holds.all().for_each(|hold| hold.stop());
     }
 }
 

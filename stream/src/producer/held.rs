@@ -13,16 +13,35 @@ use tokio::sync::oneshot;
 
 use super::ack::Outcome;
 
-/// Over which time appends are counted.
-const SLOT: Duration = Duration::from_millis(10);
 /// Fewer in a slot than this find no company worth waiting for.
 const BUSY_SLOT_RECORDS: u32 = 10;
-/// How much longer the wait is for each append in a slot, µs: 2 ms at 1,000 appends/s, 10 ms at 5,000.
-const WAIT_US_PER_RECORD: u64 = 200;
 /// Records that may wait; with more they go at once.
 const HELD_RECORDS_MAX: usize = 2_000;
 /// Bytes that may wait; with more they go at once.
 const HELD_BYTES_MAX: usize = 1 << 20;
+
+/// What company is worth waiting for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Over which time appends are counted.
+    pub slot: Duration,
+    /// How much longer the wait is for each append in a slot.
+    pub each: Duration,
+    /// The longest wait.
+    pub longest: Duration,
+}
+
+impl Patience {
+    /// Of answers, for which a player waits: 2 ms at 1,000/s, 10 ms at 5,000.
+    pub fn of_answers(longest: Duration) -> Self {
+        Self { slot: Duration::from_millis(10), each: Duration::from_micros(200), longest }
+    }
+
+    /// Of joins, which the session lets in many at a time: 50 ms at 100/s.
+    pub fn of_joins(longest: Duration) -> Self {
+        Self { slot: Duration::from_millis(100), each: Duration::from_millis(5), longest }
+    }
+}
 
 /// How fast appends come.
 #[derive(Debug)]
@@ -38,10 +57,10 @@ impl Pace {
     }
 
     /// Counts an append; how long it may wait for company.
-    fn append(&mut self, now: Instant, longest: Duration) -> Duration {
+    fn append(&mut self, now: Instant, patience: Patience) -> Duration {
         let passed = now.saturating_duration_since(self.began);
-        if passed >= SLOT {
-            self.before = if passed < 2 * SLOT { self.count } else { 0 };
+        if passed >= patience.slot {
+            self.before = if passed < 2 * patience.slot { self.count } else { 0 };
             (self.began, self.count) = (now, 0);
         }
         self.count = self.count.saturating_add(1);
@@ -50,7 +69,7 @@ impl Pace {
         if pace < BUSY_SLOT_RECORDS {
             return Duration::ZERO;
         }
-        Duration::from_micros(u64::from(pace) * WAIT_US_PER_RECORD).min(longest)
+        (patience.each * pace).min(patience.longest)
     }
 }
 
@@ -73,8 +92,8 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Counts an append; whether it is to be held.
-    pub fn holds(&mut self, now: Instant, longest: Duration) -> bool {
-        let wait = self.pace.append(now, longest);
+    pub fn holds(&mut self, now: Instant, patience: Patience) -> bool {
+        let wait = self.pace.append(now, patience);
         if self.due.is_none() && !wait.is_zero() {
             self.due = Some(now + wait);
         }
@@ -112,19 +131,19 @@ impl Waiting {
 pub(super) struct Hold {
     waiting: Mutex<Waiting>,
     changed: Condvar,
-    longest: Duration,
+    patience: Patience,
 }
 
 impl Hold {
-    pub fn new(longest: Duration) -> Self {
+    pub fn new(patience: Patience) -> Self {
         let pace = Pace::new(Instant::now());
         let waiting = Waiting { pace, bytes: Vec::new(), records: Vec::new(), due: None, stopped: false };
-        Self { waiting: Mutex::new(waiting), changed: Condvar::new(), longest }
+        Self { waiting: Mutex::new(waiting), changed: Condvar::new(), patience }
     }
 
-    /// The longest that a record may wait.
-    pub fn longest(&self) -> Duration {
-        self.longest
+    /// What company is worth waiting for.
+    pub fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// Appends go one after the other, also those that do not wait: none overtakes one that does.
@@ -174,8 +193,8 @@ mod tests {
     fn steady(every_us: u64) -> Duration {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        let waits =
-            (0..1_000_000 / every_us).map(|no| pace.append(start + Duration::from_micros(no * every_us), LONGEST));
+        let waits = (0..1_000_000 / every_us)
+            .map(|no| pace.append(start + Duration::from_micros(no * every_us), Patience::of_answers(LONGEST)));
         waits.last().expect("there are some")
     }
 
@@ -189,18 +208,37 @@ mod tests {
     }
 
     #[test]
+    fn joins_find_company_where_answers_do_not() {
+        let longest = Duration::from_millis(50);
+        let wait = |every_ms: u64| {
+            let start = Instant::now();
+            let mut pace = Pace::new(start);
+            let waits = (0..100).map(|no| {
+                let now = start + Duration::from_millis(no * every_ms);
+                pace.append(now, Patience::of_joins(longest))
+            });
+            waits.last().expect("there are some")
+        };
+        assert_eq!(wait(20), Duration::ZERO, "50/s");
+        assert_eq!(wait(8), longest, "125/s");
+    }
+
+    #[test]
     fn a_burst_is_seen_as_it_comes_and_forgotten_when_it_is_over() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        let first: Vec<bool> = (0..20).map(|_| pace.append(start, LONGEST).is_zero()).collect();
+        let first: Vec<bool> = (0..20).map(|_| pace.append(start, Patience::of_answers(LONGEST)).is_zero()).collect();
         assert_eq!(first.iter().filter(|alone| **alone).count(), BUSY_SLOT_RECORDS as usize - 1);
-        assert!(!pace.append(start + SLOT, LONGEST).is_zero(), "the slot before was busy");
-        assert!(pace.append(start + 3 * SLOT, LONGEST).is_zero(), "a slot of nothing lies between");
+        assert!(!pace.append(start + LONGEST, Patience::of_answers(LONGEST)).is_zero(), "the slot before was busy");
+        assert!(
+            pace.append(start + 3 * LONGEST, Patience::of_answers(LONGEST)).is_zero(),
+            "a slot of nothing lies between"
+        );
     }
 
     #[test]
     fn what_waits_comes_out_in_its_order() {
-        let hold = Hold::new(LONGEST);
+        let hold = Hold::new(Patience::of_answers(LONGEST));
         let mut waiting = hold.lock();
         for no in 0..5_u8 {
             let (sender, _) = oneshot::channel();
@@ -215,12 +253,12 @@ mod tests {
 
     #[test]
     fn they_are_due_when_they_have_waited_and_not_after_a_stop() {
-        let hold = Hold::new(LONGEST);
+        let hold = Hold::new(Patience::of_answers(LONGEST));
         let began = Instant::now();
         {
             let mut waiting = hold.lock();
             for _ in 0..BUSY_SLOT_RECORDS {
-                waiting.holds(began, LONGEST);
+                waiting.holds(began, Patience::of_answers(LONGEST));
             }
             assert!(waiting.due.is_some());
         }
