@@ -144,7 +144,7 @@ pub async fn edge(
     let options = ProducerOptions {
         linger_ms: 0,
         busy_linger_ms: edge.linger_ms,
-        joins_linger_ms: (edge.linger_ms * JOINS_LINGER_TIMES).min(LINGER_MS_MAX),
+        joins_linger_ms: edge.linger_ms.saturating_mul(JOINS_LINGER_TIMES).min(LINGER_MS_MAX),
         delivery_timeout_ms: EDGE_DELIVERY_TIMEOUT_MS,
         ..ProducerOptions::default()
     };

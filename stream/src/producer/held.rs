@@ -33,12 +33,12 @@ pub(super) struct Patience {
 
 impl Patience {
     /// Of answers, for which a player waits: 2 ms at 1,000/s, 10 ms at 5,000.
-    pub fn of_answers(longest: Duration) -> Self {
+    pub const fn of_answers(longest: Duration) -> Self {
         Self { slot: Duration::from_millis(10), each: Duration::from_micros(200), longest }
     }
 
     /// Of joins, which the session lets in many at a time: 50 ms at 100/s.
-    pub fn of_joins(longest: Duration) -> Self {
+    pub const fn of_joins(longest: Duration) -> Self {
         Self { slot: Duration::from_millis(100), each: Duration::from_millis(5), longest }
     }
 }
@@ -188,13 +188,14 @@ mod tests {
     use super::*;
 
     const LONGEST: Duration = Duration::from_millis(10);
+    const PATIENCE: Patience = Patience::of_answers(LONGEST);
 
     /// The waits of appends that come every `every_us`, after a second of them.
     fn steady(every_us: u64) -> Duration {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        let waits = (0..1_000_000 / every_us)
-            .map(|no| pace.append(start + Duration::from_micros(no * every_us), Patience::of_answers(LONGEST)));
+        let waits =
+            (0..1_000_000 / every_us).map(|no| pace.append(start + Duration::from_micros(no * every_us), PATIENCE));
         waits.last().expect("there are some")
     }
 
@@ -227,18 +228,15 @@ mod tests {
     fn a_burst_is_seen_as_it_comes_and_forgotten_when_it_is_over() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        let first: Vec<bool> = (0..20).map(|_| pace.append(start, Patience::of_answers(LONGEST)).is_zero()).collect();
+        let first: Vec<bool> = (0..20).map(|_| pace.append(start, PATIENCE).is_zero()).collect();
         assert_eq!(first.iter().filter(|alone| **alone).count(), BUSY_SLOT_RECORDS as usize - 1);
-        assert!(!pace.append(start + LONGEST, Patience::of_answers(LONGEST)).is_zero(), "the slot before was busy");
-        assert!(
-            pace.append(start + 3 * LONGEST, Patience::of_answers(LONGEST)).is_zero(),
-            "a slot of nothing lies between"
-        );
+        assert!(!pace.append(start + PATIENCE.slot, PATIENCE).is_zero(), "the slot before was busy");
+        assert!(pace.append(start + 3 * PATIENCE.slot, PATIENCE).is_zero(), "a slot of nothing lies between");
     }
 
     #[test]
     fn what_waits_comes_out_in_its_order() {
-        let hold = Hold::new(Patience::of_answers(LONGEST));
+        let hold = Hold::new(PATIENCE);
         let mut waiting = hold.lock();
         for no in 0..5_u8 {
             let (sender, _) = oneshot::channel();
@@ -253,12 +251,12 @@ mod tests {
 
     #[test]
     fn they_are_due_when_they_have_waited_and_not_after_a_stop() {
-        let hold = Hold::new(Patience::of_answers(LONGEST));
+        let hold = Hold::new(PATIENCE);
         let began = Instant::now();
         {
             let mut waiting = hold.lock();
             for _ in 0..BUSY_SLOT_RECORDS {
-                waiting.holds(began, Patience::of_answers(LONGEST));
+                waiting.holds(began, PATIENCE);
             }
             assert!(waiting.due.is_some());
         }
