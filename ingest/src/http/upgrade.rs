@@ -1,3 +1,4 @@
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -52,10 +53,15 @@ pub(super) async fn upgrade(
         .protocols([SUBPROTOCOL])
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
-        .on_upgrade(move |socket| async move {
-            socket::serve(edge, socket, address, connection.inflow(), place).await;
-            // The connection's place at the door is the socket's for as long as it lives.
-            drop((tracked, connection));
+        .on_upgrade(move |socket| {
+            let served = socket::serve(edge, socket, address, connection.inflow(), place);
+            // In a task of its own, which is half as large as that of the upgrade and lives as long as the socket.
+            tokio::spawn(async move {
+                served.await;
+                // The connection's place at the door is the socket's for as long as it lives.
+                drop((tracked, connection));
+            });
+            ready(())
         });
     Ok(response)
 }
