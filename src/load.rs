@@ -161,13 +161,13 @@ impl Load {
         let took = began.elapsed();
         let figures = self.figures().await;
         self.report.line(joined(&figures, took, players));
-        let before = figures.counts;
+        let before = figures;
         let began = Instant::now();
         self.step(Step::Idle(self.around.run.idle)).await;
         let took = began.elapsed();
         let figures = self.figures().await;
         self.report.line(idled(&figures, took, &before));
-        let before = figures.counts;
+        let before = figures;
         let began = Instant::now();
         self.step(Step::Play(began)).await;
         let took = began.elapsed();

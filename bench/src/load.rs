@@ -1,5 +1,6 @@
 //! The load client, `quizstream load`: what it is asked to do, and what it tells.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -125,14 +126,17 @@ pub struct Join {
 }
 
 /// How they sat.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 pub struct Idle {
     /// Sockets that went and came back.
     pub reconnects: u64,
+    /// Sockets that went, by why.
+    #[serde(default)]
+    pub lost_by_reason: BTreeMap<String, u64>,
 }
 
 /// How they answered.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 pub struct Answers {
     /// From the first question to the end of all games, s.
     pub seconds: f64,
@@ -146,6 +150,9 @@ pub struct Answers {
     pub refused: u64,
     /// Sockets that went and came back.
     pub reconnects: u64,
+    /// Sockets that went, by why.
+    #[serde(default)]
+    pub lost_by_reason: BTreeMap<String, u64>,
     /// From when each should have left to its receipt.
     pub ack_ms: Quantiles,
 }
@@ -232,8 +239,12 @@ mod tests {
             r#"{{"phase":"join","seconds":1.25,"offered":100,"joined":100,"errors":0,"reconnects":0,"join_ms":{LATENCY}}}"#
         );
         assert!(matches!(told.take(&join), Some(Line::Join(join)) if join.joined == 100));
-        let idle = r#"{"phase":"idle","seconds":0.5,"errors":0,"reconnects":2,"silent":0}"#;
-        assert_eq!(told.take(idle), Some(Line::Idle(Idle { reconnects: 2 })));
+        let idle =
+            r#"{"phase":"idle","seconds":0.5,"errors":0,"reconnects":2,"silent":0,"lost_by_reason":{"no_pong":2}}"#;
+        assert_eq!(
+            told.take(idle),
+            Some(Line::Idle(Idle { reconnects: 2, lost_by_reason: BTreeMap::from([("no_pong".into(), 2)]) }))
+        );
         let answer = format!(
             r#"{{"phase":"answer","seconds":10.0,"offered":100,"sent":100,"resent":1,"acked":99,"refused":1,
                 "refused_by_code":{{"question_closed":1}},"unavailable":0,"deferred":0,"taken":0,"unknown":0,"stale":0,
@@ -248,7 +259,7 @@ mod tests {
         let total = r#"{"phase":"total","ok":true,"seconds":12.0,"seed":1,"files":{},"totals":{},
             "games":[{"game":"3V9K2R8MZ1Q4C","pin":"123456","players":100,"ended":100,"over":true,"failure":null}]}"#;
         told.take(total).expect("a line");
-        let answers = told.answers.expect("it was told");
+        let answers = told.answers.as_ref().expect("it was told");
         assert_eq!((answers.acked, answers.refused), (99, 1));
         assert!((answers.ack_ms.p99 - 9.0).abs() < 1e-9);
         assert_eq!(told.total.as_ref().expect("it was told").games[0].game, "3V9K2R8MZ1Q4C");

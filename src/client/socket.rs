@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use quiz_ingest::protocol::{ClientMessage, FRAME_BYTES_MAX, SUBPROTOCOL, ServerMessage};
+use quiz_ingest::protocol::{ClientMessage, Close, FRAME_BYTES_MAX, SUBPROTOCOL, ServerMessage};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -91,6 +91,15 @@ pub struct Closing {
     pub code: Option<u16>,
     /// The wait that the close reason names: the bound of the first.
     pub spread: Option<Duration>,
+}
+
+impl Closing {
+    /// The edge's word for why it closed, `other` for a code that no edge sends, or `broken`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        let Some(code) = self.code else { return "broken" };
+        Close::ALL.into_iter().find(|close| close.code() == code).map_or("other", Close::reason)
+    }
 }
 
 /// Why no socket came to be.
@@ -259,6 +268,13 @@ mod tests {
         for bad in ["", "{}", r#"{"type":"ack"}"#, r#"{"type":"ack"#, r#"{"type":"pong""#, r#"{"type":"dance"}"#] {
             assert!(read(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_socket_ends_for_a_reason() {
+        let reason = |code| Closing { code, spread: None }.reason();
+        assert_eq!((reason(Some(3008)), reason(Some(3012))), ("too_slow", "no_pong"));
+        assert_eq!((reason(Some(4999)), reason(None)), ("other", "broken"));
     }
 
     #[test]

@@ -136,6 +136,12 @@ impl AddAssign<&Counts> for Counts {
     }
 }
 
+fn add(sum: &mut BTreeMap<String, u64>, other: &BTreeMap<String, u64>) {
+    for (name, count) in other {
+        *sum.entry(name.clone()).or_default() += count;
+    }
+}
+
 impl AddAssign<&Flow> for Flow {
     fn add_assign(&mut self, other: &Flow) {
         let Flow { messages_in, messages_out, bytes_in, bytes_out } = other;
@@ -168,6 +174,8 @@ pub struct Figures {
     pub counts: Counts,
     /// Answers refused for good, by code.
     pub refused: BTreeMap<String, u64>,
+    /// Sockets that went while their players or hosts wanted to stay, by why: the edge's word, `broken` or `silent`.
+    pub lost: BTreeMap<String, u64>,
     /// What went through the sockets.
     pub flow: Flow,
     /// From when a player should have begun to join to its seat.
@@ -186,11 +194,10 @@ pub struct Figures {
 
 impl AddAssign<&Figures> for Figures {
     fn add_assign(&mut self, other: &Figures) {
-        let Figures { counts, refused, flow, join, ack, reconnect, delivery, board, passages } = other;
+        let Figures { counts, refused, lost, flow, join, ack, reconnect, delivery, board, passages } = other;
         self.counts += counts;
-        for (code, count) in refused {
-            *self.refused.entry(code.clone()).or_default() += count;
-        }
+        add(&mut self.refused, refused);
+        add(&mut self.lost, lost);
         self.flow += flow;
         self.join += join;
         self.ack += ack;

@@ -189,6 +189,7 @@ fn watch(around: &Around, created: &Created, no: u32, heralds: Heralds) -> Watch
                 Some(("reconnected", fields))
             }
             Happening::Lost { closing, silent, edge } => {
+                meter.lost(no, closing, *silent);
                 Some(("closed_socket", json!({ "code": closing.code, "silent": silent, "edge": edge })))
             }
             Happening::Heard { message, at } => {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::figures::{Counts, Figures, Latency, Passage};
-use crate::client::socket::Traffic;
+use crate::client::socket::{Closing, Traffic};
 
 /// Clients are spread over so many locks, so that two threads rarely want the same one.
 const SLOTS: u32 = 4;
@@ -40,6 +40,7 @@ struct Rounds {
 struct Slot {
     counts: Counts,
     refused: BTreeMap<&'static str, u64>,
+    lost: BTreeMap<&'static str, u64>,
     join: Latency,
     ack: Latency,
     reconnect: Latency,
@@ -86,6 +87,15 @@ impl Meter {
         self.slot(who, |slot| {
             slot.counts.refused += 1;
             *slot.refused.entry(code.as_str()).or_default() += 1;
+        });
+    }
+
+    /// A socket went whose client wanted to stay.
+    pub fn lost(&self, who: u32, closing: &Closing, silent: bool) {
+        let why = if silent { "silent" } else { closing.reason() };
+        self.slot(who, |slot| {
+            slot.counts.silent += u64::from(silent);
+            *slot.lost.entry(why).or_default() += 1;
         });
     }
 
@@ -176,6 +186,9 @@ impl Meter {
                 for (code, count) in &slot.refused {
                     *figures.refused.entry((*code).to_string()).or_default() += count;
                 }
+                for (why, count) in &slot.lost {
+                    *figures.lost.entry((*why).to_string()).or_default() += count;
+                }
             });
         }
         self.rounds(|rounds| {
@@ -240,9 +253,11 @@ mod tests {
         for who in 0..10 {
             meter.count(who, |counts| counts.sent += 1);
             meter.refused(who, ErrorCode::QuestionClosed);
+            meter.lost(who, &Closing::default(), who < 3);
         }
         let figures = meter.figures();
         assert_eq!((figures.counts.sent, figures.counts.refused), (10, 10));
         assert_eq!(figures.refused["question_closed"], 10);
+        assert_eq!((figures.lost["silent"], figures.lost["broken"], figures.counts.silent), (3, 7, 3));
     }
 }

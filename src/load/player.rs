@@ -91,7 +91,7 @@ impl Gamer {
         match event {
             Event::Joined { .. } => meter.joined(no, self.intended.elapsed()),
             Event::Reconnected { took, .. } => meter.reconnected(no, *took),
-            Event::Closed { silent: true, .. } => meter.count(no, |counts| counts.silent += 1),
+            Event::Closed { closing, silent, .. } => meter.lost(no, closing, *silent),
             Event::Sent { kept, .. } if kept.tries == 1 => meter.count(no, |counts| counts.sent += 1),
             Event::Sent { .. } => meter.count(no, |counts| counts.resent += 1),
             Event::Taken(_) => meter.count(no, |counts| counts.taken += 1),
@@ -117,7 +117,7 @@ impl Gamer {
                     _ => {}
                 }
             }
-            Event::Closed { .. } | Event::Applied { .. } => {}
+            Event::Applied { .. } => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a run says: one JSON line a phase on stdout, and a line for people on stderr.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -48,33 +49,46 @@ fn per_s(count: u64, span: Duration) -> f64 {
     if span.is_zero() { 0.0 } else { (count as f64 / span.as_secs_f64() * 10.0).round() / 10.0 }
 }
 
+/// Sockets that went since `before`, by why.
+fn lost_since(figures: &Figures, before: &Figures) -> BTreeMap<String, u64> {
+    let since = |(why, count): (&String, &u64)| {
+        let new = count.saturating_sub(before.lost.get(why).copied().unwrap_or(0));
+        (new > 0).then(|| (why.clone(), new))
+    };
+    figures.lost.iter().filter_map(since).collect()
+}
+
 /// The phase in which everybody comes in.
 #[must_use]
 pub fn joined(figures: &Figures, took: Duration, players: u32) -> Value {
     let join = figures.join.quantiles();
     json!({ "phase": "join", "seconds": seconds(took), "offered": players, "joined": join.count,
-        "errors": figures.counts.errors, "reconnects": figures.counts.reconnects, "join_ms": join })
+        "errors": figures.counts.errors, "reconnects": figures.counts.reconnects, "lost_by_reason": figures.lost,
+        "join_ms": join })
 }
 
 /// The phase in which nobody does anything: sockets must stay.
 #[must_use]
-pub fn idled(figures: &Figures, took: Duration, before: &Counts) -> Value {
-    let counts = &figures.counts;
+pub fn idled(figures: &Figures, took: Duration, before: &Figures) -> Value {
+    let (counts, lost) = (&figures.counts, lost_since(figures, before));
+    let before = &before.counts;
     json!({ "phase": "idle", "seconds": seconds(took), "errors": counts.errors - before.errors,
-        "reconnects": counts.reconnects - before.reconnects, "silent": counts.silent - before.silent })
+        "reconnects": counts.reconnects - before.reconnects, "silent": counts.silent - before.silent,
+        "lost_by_reason": lost })
 }
 
 /// The phase in which questions are asked and answered.
 #[must_use]
-pub fn answered(figures: &Figures, took: Duration, before: &Counts) -> Value {
-    let counts = &figures.counts;
+pub fn answered(figures: &Figures, took: Duration, before: &Figures) -> Value {
+    let (counts, lost) = (&figures.counts, lost_since(figures, before));
+    let before = &before.counts;
     json!({ "phase": "answer", "seconds": seconds(took), "offered": counts.offered, "sent": counts.sent,
         "offered_per_s": per_s(counts.offered, took), "sent_per_s": per_s(counts.sent, took),
         "resent": counts.resent, "acked": counts.acked, "scored": counts.scored, "refused": counts.refused,
         "refused_by_code": figures.refused, "unavailable": counts.unavailable, "deferred": counts.deferred,
         "taken": counts.taken, "unknown": counts.unknown, "stale": counts.stale,
         "errors": counts.errors - before.errors, "reconnects": counts.reconnects - before.reconnects,
-        "silent": counts.silent - before.silent, "ack_ms": figures.ack.quantiles(),
+        "silent": counts.silent - before.silent, "lost_by_reason": lost, "ack_ms": figures.ack.quantiles(),
         "reconnect_ms": figures.reconnect.quantiles() })
 }
 

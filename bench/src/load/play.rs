@@ -1,5 +1,6 @@
 //! Runs load clients against a fleet and watches everybody meanwhile.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -157,14 +158,15 @@ pub async fn total(roster: &Roster, role: &str, metric: &str, label: &str) -> f6
 }
 
 impl Played {
-    /// What a run of this load alone comes to, without notes and plots.
+    /// What a run of this load alone comes to, without plots; its only note is of sockets that went.
     pub fn result(&self, figures: Vec<Figure>, books: Books) -> RunResult {
         let (answers, failure) = (self.counts().2, self.games().1);
-        RunResult { figures, answers, roles: self.used(), books, failure, ..RunResult::default() }
+        let notes = self.lost().into_iter().collect();
+        RunResult { figures, answers, roles: self.used(), books, failure, notes, ..RunResult::default() }
     }
 
-    fn answers(&self) -> impl Iterator<Item = Answers> + '_ {
-        self.told.iter().filter_map(|told| told.answers)
+    fn answers(&self) -> impl Iterator<Item = &Answers> {
+        self.told.iter().filter_map(|told| told.answers.as_ref())
     }
 
     fn fan_outs(&self) -> impl Iterator<Item = FanOut> + '_ {
@@ -225,8 +227,20 @@ impl Played {
 
     /// Sockets that went and came back, in the lobby and at the questions.
     pub fn reconnects(&self) -> u64 {
-        let idle: u64 = self.told.iter().filter_map(|told| told.idle).map(|idle| idle.reconnects).sum();
+        let idle: u64 = self.told.iter().filter_map(|told| told.idle.as_ref()).map(|idle| idle.reconnects).sum();
         idle + self.answers().map(|one| one.reconnects).sum::<u64>()
+    }
+
+    /// Sockets that went in the lobby and at the questions, by why, in words; none when none did.
+    pub fn lost(&self) -> Option<String> {
+        let idle = self.told.iter().filter_map(|told| told.idle.as_ref()).map(|idle| ("idle", &idle.lost_by_reason));
+        let answers = self.answers().map(|answers| ("questions", &answers.lost_by_reason));
+        let mut sum = BTreeMap::<_, u64>::new();
+        for (phase, lost) in idle.chain(answers) {
+            lost.iter().for_each(|(why, count)| *sum.entry((phase, why)).or_default() += count);
+        }
+        let words: Vec<_> = sum.iter().map(|((phase, why), count)| format!("{count} {why} ({phase})")).collect();
+        (!words.is_empty()).then(|| format!("sockets went: {}", words.join(", ")))
     }
 
     /// The games, and why the first that did not come to its end did not.

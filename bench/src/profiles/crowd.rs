@@ -75,16 +75,18 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
                 .over(Some(part.floor.last_ms - part.floor.first_ms)),
         );
     }
+    let mut notes = vec![
+        "a delivery counts from the host's command, which passes Kafka twice before the first socket hears of it; the floor's counts from the command to its server".into(),
+        format!("nobody answers for {THINK_S:.0} s, as nobody answers the floor"),
+    ];
+    notes.extend(last.played.lost());
     Ok(RunResult {
         figures,
         answers: last.played.counts().2,
         roles: last.played.used(),
         books: parts.iter().fold(Books::default(), |sum, part| sum.and(part.books)),
         failure: parts.iter().find_map(|part| part.played.games().1),
-        notes: vec![
-            "a delivery counts from the host's command, which passes Kafka twice before the first socket hears of it; the floor's counts from the command to its server".into(),
-            format!("nobody answers for {THINK_S:.0} s, as nobody answers the floor"),
-        ],
+        notes,
         plots: plots(&parts),
     })
 }
