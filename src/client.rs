@@ -5,6 +5,7 @@
 //! The rules are pure ([`backoff`], [`feed`], [`outbox`]); [`link`] keeps a socket open with them,
 //! and [`player`] and [`host`] play on it.
 
+pub mod alarm;
 pub mod backoff;
 pub mod choices;
 pub mod create;

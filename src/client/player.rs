@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use quiz_ingest::protocol::{Ack, Answer, ClientMessage, ErrorCode, Joined, QuestionMessage, ServerMessage, Taken};
 use quiz_schemas::{QuestionNo, SubmissionId};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
+use super::alarm::due;
 use super::choices::Dice;
 use super::feed::Feed;
 use super::link::{Greeting, Happening, Link, LinkError};
@@ -153,15 +154,15 @@ impl<S: Script> Player<S> {
                 return Ok(());
             }
             // While there is no socket nothing can leave, and looking for one may not be interrupted.
-            let due = [self.outbox.due(), self.leaves_at].into_iter().flatten().min();
-            let wake = due.filter(|_| self.link.is_open());
+            let next = [self.outbox.due(), self.leaves_at].into_iter().flatten().min();
+            let wake = next.filter(|_| self.link.is_open());
             tokio::select! {
                 happening = self.link.next() => match happening {
                     Ok(happening) => self.on_happening(happening),
                     Err(_) if self.leaves_at.is_some() => return Ok(()),
                     Err(err) => return Err(err),
                 },
-                () = async { sleep_until(wake.expect("guarded")).await }, if wake.is_some() => self.send().await,
+                () = async { due(wake.expect("guarded")).await }, if wake.is_some() => self.send().await,
             }
         }
     }
