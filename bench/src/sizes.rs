@@ -55,7 +55,7 @@ pub const FULL: Sizes = Sizes {
     steady_s: 60.0,
     steady_rates: (10_000.0, 1_000.0),
     knee: (16_000, 16),
-    knee_from: 2_000.0,
+    knee_from: 1_000.0,
     knee_to: 60_000.0,
     knee_step_s: 10.0,
     burst_players: 20_000,
