@@ -74,7 +74,7 @@ broker.heartbeat.interval.ms=500
 log.retention.check.interval.ms=1000
 log.initial.task.delay.ms=1000
 # Indexes are sparse files in memory. Where the system reads far ahead, the first look at a page of one that was not used
-# for a while fills all of it with zeros, 10 MB of them by default, while an append waits.
+# for a while fills all of it with zeros, 10 MB of them by default, while an append waits. A segment ends at some 44 MB now.
 log.index.size.max.bytes=131072
 # The default of 128 MB is an eighth of the heap, kept for topics far larger than a test's.
 log.cleaner.dedupe.buffer.size=33554432

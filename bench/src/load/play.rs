@@ -161,7 +161,7 @@ impl Played {
     /// What a run of this load alone comes to, without plots; its only note is of sockets that went.
     pub fn result(&self, figures: Vec<Figure>, books: Books) -> RunResult {
         let (answers, failure) = (self.counts().2, self.games().1);
-        let notes = self.lost().into_iter().collect();
+        let notes = self.notes([]);
         RunResult { figures, answers, roles: self.used(), books, failure, notes, ..RunResult::default() }
     }
 
@@ -231,16 +231,9 @@ impl Played {
         idle + self.answers().map(|one| one.reconnects).sum::<u64>()
     }
 
-    /// Sockets that went in the lobby and at the questions, by why, in words; none when none did.
-    pub fn lost(&self) -> Option<String> {
-        let idle = self.told.iter().filter_map(|told| told.idle.as_ref()).map(|idle| ("idle", &idle.lost_by_reason));
-        let answers = self.answers().map(|answers| ("questions", &answers.lost_by_reason));
-        let mut sum = BTreeMap::<_, u64>::new();
-        for (phase, lost) in idle.chain(answers) {
-            lost.iter().for_each(|(why, count)| *sum.entry((phase, why)).or_default() += count);
-        }
-        let words: Vec<_> = sum.iter().map(|((phase, why), count)| format!("{count} {why} ({phase})")).collect();
-        (!words.is_empty()).then(|| format!("sockets went: {}", words.join(", ")))
+    /// What a reader should know: what the profile says, and which sockets went.
+    pub fn notes<const N: usize>(&self, said: [&str; N]) -> Vec<String> {
+        said.map(String::from).into_iter().chain(lost(&self.told)).collect()
     }
 
     /// The games, and why the first that did not come to its end did not.
@@ -281,6 +274,18 @@ impl Played {
     }
 }
 
+/// Sockets that went in the lobby and at the questions, by why, in words; none when none did.
+fn lost(told: &[Told]) -> Option<String> {
+    let idle = told.iter().filter_map(|told| told.idle.as_ref()).map(|idle| ("idle", &idle.lost_by_reason));
+    let answers = told.iter().filter_map(|told| told.answers.as_ref()).map(|one| ("questions", &one.lost_by_reason));
+    let mut sum = BTreeMap::<_, u64>::new();
+    for (phase, lost) in idle.chain(answers) {
+        lost.iter().for_each(|(why, count)| *sum.entry((phase, why)).or_default() += count);
+    }
+    let words: Vec<_> = sum.iter().map(|((phase, why), count)| format!("{count} {why} ({phase})")).collect();
+    (!words.is_empty()).then(|| format!("sockets went: {}", words.join(", ")))
+}
+
 /// The most answers that were acknowledged and not scored, told afterwards from two counters that both
 /// stand still at the end: what is still to be scored minus what is still to be acknowledged. Scored
 /// records include the marks of questions, so they are weighed by what they were in all.
@@ -296,7 +301,18 @@ fn backlog_max(points: &[(f64, f64)]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Idle;
     use super::*;
+
+    #[test]
+    fn a_note_says_which_sockets_went() {
+        let by = |why: &str, count| BTreeMap::from([(why.to_string(), count)]);
+        let idle = Idle { reconnects: 2, lost_by_reason: by("no_pong", 2) };
+        let answers = Answers { lost_by_reason: by("silent", 3), ..Answers::default() };
+        let told = || Told { idle: Some(idle.clone()), answers: Some(answers.clone()), ..Told::default() };
+        assert_eq!(lost(&[told(), told()]).as_deref(), Some("sockets went: 4 no_pong (idle), 6 silent (questions)"));
+        assert_eq!(lost(&[Told::default()]), None, "none went");
+    }
 
     #[test]
     fn a_backlog_is_what_is_still_to_be_scored() {

@@ -45,10 +45,8 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         Figure::new("sockets that broke", played.reconnects() as f64, "").target(Target::AtMost(0.0)),
         unanswered(&played),
     ];
-    let mut result = played.result(figures, books);
-    result.notes.push(
-        "the floor of an ack is a burst of as many records into Kafka, and one text to as many sockets before it"
-            .into(),
-    );
-    Ok(result)
+    let notes = played.notes([
+        "the floor of an ack is a burst of as many records into Kafka, and one text to as many sockets before it",
+    ]);
+    Ok(RunResult { notes, ..played.result(figures, books) })
 }

@@ -114,7 +114,7 @@ fn finish(played: &Played, times: Times, traces: &Traces, rate: f64, books: Book
         Figure::new("ack p50 while behind", behind.p50, "ms").over(Some(before.p50)),
         unanswered(played),
     ];
-    let mut notes = vec!["the floor of an ack is the same figure before scoring was away".to_string()];
+    let mut notes = played.notes(["the floor of an ack is the same figure before scoring was away"]);
     if drained_s.is_none() {
         notes.push("scoring was not seen level again".into());
     }

@@ -75,11 +75,10 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
                 .over(Some(part.floor.last_ms - part.floor.first_ms)),
         );
     }
-    let mut notes = vec![
-        "a delivery counts from the host's command, which passes Kafka twice before the first socket hears of it; the floor's counts from the command to its server".into(),
-        format!("nobody answers for {THINK_S:.0} s, as nobody answers the floor"),
-    ];
-    notes.extend(last.played.lost());
+    let notes = last.played.notes([
+        "a delivery counts from the host's command, which passes Kafka twice before the first socket hears of it; the floor's counts from the command to its server",
+        &format!("nobody answers for {THINK_S:.0} s, as nobody answers the floor"),
+    ]);
     Ok(RunResult {
         figures,
         answers: last.played.counts().2,

@@ -58,9 +58,9 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
     ];
     let points: Vec<(f64, f64)> = traces.waits(first, i64::MAX);
     Ok(RunResult {
-        notes: vec![
-            "the wait of a question from its last acknowledgement to its first board; the floor is the longest with one worker, before others came".into(),
-        ],
+        notes: played.notes([
+            "the wait of a question from its last acknowledgement to its first board; the floor is the longest with one worker, before others came",
+        ]),
         plots: vec![Plot {
             file: "groups".into(),
             title: "wait for a board while 1, 2, 4 scoring workers run".into(),

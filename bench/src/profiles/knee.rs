@@ -80,7 +80,7 @@ async fn finish(bench: &Bench, steps: Vec<Step>, keys: u32) -> Result<RunResult,
         Figure::new("scoring behind at the knee, at most", counts.played.behind_s(), "s"),
         unanswered(&counts.played),
     ];
-    let mut notes = Vec::new();
+    let mut notes = counts.played.notes([]);
     match first_that_gave {
         Some(gave) => {
             figures.push(Figure::new("offered in the step behind the knee", gave.offered, "answers/s"));

@@ -64,7 +64,9 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         roles: last.played.used(),
         books: parts.iter().fold(Books::default(), |sum, part| sum.and(part.books)),
         failure: parts.iter().find_map(|part| part.played.games().1),
-        notes: vec!["creation, joins, five questions and the end; roles and servers, without the load client".into()],
+        notes: last
+            .played
+            .notes(["creation, joins, five questions and the end; roles and servers, without the load client"]),
         plots: vec![Plot {
             file: "many".into(),
             title: "processor time per game above idling".into(),

@@ -40,7 +40,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         figures.push(figure.target(Target::AtMost(GROWTH_MAX)));
     }
     Ok(RunResult {
-        notes: vec!["memory: the mean of the last fifth of the time beside that of the second fifth".into()],
+        notes: played.notes(["memory: the mean of the last fifth of the time beside that of the second fifth"]),
         plots: vec![Plot {
             file: "messages-memory".into(),
             title: "memory over a long load".into(),
