@@ -138,6 +138,9 @@ pub const RECOVERY_RECORDS_MAX: usize = 256;
 pub const RECOVERY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most that a client is told again; one that missed more is told the present state.
 pub const RECOVERY_MESSAGES_MAX: usize = 32;
+/// Questions of one game whose results are kept for those who come back. Each is three messages or more (the question,
+/// its close, its board), so whoever has missed more is told the present state; and one more, in which they left.
+pub const RECOVERY_QUESTIONS_MAX: i32 = RECOVERY_MESSAGES_MAX as i32 / 3 + 2;
 /// Records of a partition that are read before a game's view when it is loaded.
 pub const RECOVERY_LOOK_BACK: i64 = 1_000;
 /// How long a client may wait for what it missed while a game is loaded, ms.

@@ -7,7 +7,7 @@ use quiz_game::view::{EventId, GameView};
 use quiz_schemas::LaneNo;
 use quiz_schemas::events::{BoardRow, Outcome, ResultsBody, ResultsRecord};
 
-use crate::limits::{RECOVERY_BYTES_MAX, RECOVERY_RECORDS_MAX};
+use crate::limits::{RECOVERY_BYTES_MAX, RECOVERY_QUESTIONS_MAX, RECOVERY_RECORDS_MAX};
 
 /// A result as it was read.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ struct Kept {
     told: Told,
 }
 
-/// The newest durable results of a game, bounded in number and bytes.
+/// The newest durable results of a game, bounded in number, bytes and questions.
 ///
 /// What was read behind the view's cursor is exact: the view drops what is published again. Before
 /// it there is what the log has, in which a result may come twice, and the first time may be out of
@@ -99,6 +99,8 @@ struct Kept {
 pub struct Recovery {
     kept: VecDeque<Kept>,
     bytes: usize,
+    /// The newest question of which there is a result.
+    newest: i32,
     /// The cursor of the view that the game was loaded from.
     base: i64,
     /// How far that view is.
@@ -118,6 +120,7 @@ impl Recovery {
         Self {
             kept: VecDeque::new(),
             bytes: 0,
+            newest: 0,
             base: cursor.unwrap_or(-1),
             base_rank: Rank::of_view(view),
             stood: -1,
@@ -170,14 +173,24 @@ impl Recovery {
         if self.furthest.is_none_or(|(furthest, _)| rank > furthest) {
             self.furthest = Some((rank, told.at));
         }
+        if rank.stage != Stage::Over {
+            self.newest = self.newest.max(rank.question);
+        }
         let bytes = bytes_of(&told.record);
         self.bytes += bytes;
         self.kept.push_back(Kept { rank, bytes, told });
-        while self.kept.len() > RECOVERY_RECORDS_MAX || self.bytes > RECOVERY_BYTES_MAX {
+        while self.is_over_full() {
             let Some(oldest) = self.kept.pop_front() else { break };
             self.bytes -= oldest.bytes;
             self.lost = oldest.told.at;
         }
+    }
+
+    fn is_over_full(&self) -> bool {
+        let is_old = |oldest: &Kept| oldest.rank.question <= self.newest - RECOVERY_QUESTIONS_MAX;
+        self.kept.len() > RECOVERY_RECORDS_MAX
+            || self.bytes > RECOVERY_BYTES_MAX
+            || self.kept.front().is_some_and(is_old)
     }
 
     /// The cursor of a client that is told the present state. It names a record that leads to a

@@ -10,6 +10,8 @@ use proptest::prelude::*;
 use quiz_schemas::events::{AnswersCounted, QuestionStopped, ResultsBody, StopReason};
 
 use super::*;
+use crate::games::recovery::Recovery;
+use crate::limits::RECOVERY_MESSAGES_MAX;
 
 /// What the log holds at each offset of the game's partition; none: a record of another game.
 type Log = Vec<Option<ResultsRecord>>;
@@ -359,4 +361,30 @@ fn a_fresh_edge_recovers_what_was_told_before_its_view() {
     assert_eq!(world.recoveries, 0, "it waits for what is before the view");
     world.read(1, 250).unwrap();
     assert_eq!(world.recoveries, 1, "from {place:?}");
+}
+
+/// Goal: nothing is kept that nobody is told again, and all else is. Method: the host of a long game, who hears the
+/// fewest messages of each question, comes back behind every record with the cursor of every earlier one.
+#[test]
+fn what_is_kept_is_what_may_be_told_again() {
+    let log = course(40);
+    let durable = |record: &ResultsRecord| {
+        use ResultsBody::{BoardPublished, GameEnded, QuestionShown, QuestionStopped};
+        matches!(record.body, QuestionShown(_) | QuestionStopped(_) | BoardPublished(_) | GameEnded(_))
+    };
+    let mut recovery = Recovery::new(&GameView::new(game()), None);
+    for (at, record) in log.iter().enumerate() {
+        recovery.keep(Told::new(at as i64, WALL_US, record.clone()));
+        recovery.read_to(at as i64);
+        for cursor in 0..at {
+            let missed: Vec<i64> = (cursor + 1..=at).filter(|&at| durable(&log[at])).map(|at| at as i64).collect();
+            let told = recovery.since(cursor as i64);
+            let told = told.map(|told| told.iter().filter(|told| durable(&told.record)).map(|told| told.at).collect());
+            if missed.len() <= RECOVERY_MESSAGES_MAX {
+                assert_eq!(told, Some(missed), "from {cursor} to {at}");
+            } else if missed.len() > RECOVERY_MESSAGES_MAX + 9 {
+                assert_eq!(told, None::<Vec<i64>>, "from {cursor} to {at}: {} messages", missed.len());
+            }
+        }
+    }
 }
