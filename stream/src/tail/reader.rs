@@ -19,7 +19,7 @@ use tracing::{error, warn};
 use super::{Command, TailError, TailEvent};
 use crate::config::KafkaConfig;
 use crate::offsets::appended_at_us;
-use crate::plain_consumer::{PlainConsumer, plain_consumer};
+use crate::plain_consumer::{PlainConsumer, close_aside, plain_consumer};
 use crate::processor::Record;
 use crate::registry::{ResolveError, SchemaSource};
 
@@ -106,10 +106,7 @@ impl Reader {
                 ::metrics::counter!("quiz_tail_clients_replaced_total").increment(1);
                 let old = std::mem::replace(&mut self.consumer, Arc::new(consumer));
                 self.listen();
-                // Its end may take as long as a broken client likes.
-                if let Err(err) = thread::Builder::new().name("close tail".into()).spawn(move || drop(old)) {
-                    warn!(%err, "no thread for the old client's end");
-                }
+                close_aside(old, "tail");
             }
             Err(err) => warn!(%err, %topic, "kafka tail: no new client"),
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use quiz_schemas::Topic;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
@@ -18,7 +18,7 @@ use crate::group::event::TopicPartition;
 use crate::group::limits::STALLED_US;
 use crate::group::metrics;
 use crate::offsets;
-use crate::plain_consumer::{PlainConsumer, plain_consumer};
+use crate::plain_consumer::LastingConsumer;
 use crate::processor::GroupSpec;
 
 /// How long one question to the broker may take.
@@ -42,7 +42,8 @@ impl LagWatch {
     /// Starts the thread, which ends with this.
     pub(super) fn start(setup: &GroupSetup, spec: &GroupSpec) -> Result<Self, GroupError> {
         let group = spec.id;
-        let consumer = plain_consumer(&config(setup, group)).map_err(|source| GroupError::Kafka { group, source })?;
+        let consumer =
+            LastingConsumer::new(config(setup, group), group).map_err(|source| GroupError::Kafka { group, source })?;
         let (standings, inbox) = mpsc::sync_channel(1);
         let (sender, starved) = mpsc::sync_channel(1);
         let mut watch = Watch { group, consumer, numbers: BTreeMap::new(), starved: sender };
@@ -78,17 +79,19 @@ struct Number {
 
 struct Watch {
     group: &'static str,
-    consumer: PlainConsumer,
+    consumer: LastingConsumer,
     numbers: BTreeMap<i32, Number>,
     starved: mpsc::SyncSender<i32>,
 }
 
 impl Watch {
     fn look(&mut self, standing: &Standing) {
-        let lags = match self.lags(standing) {
+        let lags = match self.consumer.renew().and_then(|()| self.lags(standing)) {
             Ok(lags) => lags,
             Err(err) => {
                 debug!(group = self.group, %err, "the lag is not known");
+                // A broker that does not answer us brings the member nothing either.
+                self.numbers.values_mut().for_each(|known| known.since = Instant::now());
                 return;
             }
         };
@@ -115,8 +118,15 @@ impl Watch {
         }
         known.read = read;
         let mut starved = known.since.elapsed().as_micros() as i64 > STALLED_US;
-        if starved && !self.can_read(number, &known.read) {
-            (starved, known.idle) = (false, true);
+        if starved {
+            match self.can_read(number, &known.read) {
+                Ok(true) => {}
+                Ok(false) => (starved, known.idle) = (false, true),
+                Err(err) => {
+                    debug!(group = self.group, partition = number, %err, "cannot tell whether there is a record");
+                    starved = false;
+                }
+            }
         }
         if known.idle {
             lag = 0;
@@ -134,33 +144,31 @@ impl Watch {
     }
 
     /// Whether this client can read a record that the member's does not bring.
-    fn can_read(&self, number: i32, read: &[Reach]) -> bool {
-        let behind = read.iter().filter(|(_, position, end)| position < end);
-        let found = behind.map(|&(topic, position, _)| self.reads(topic, number, position));
-        found.into_iter().any(|found| {
-            found.unwrap_or_else(|err| {
-                debug!(group = self.group, partition = number, %err, "cannot tell whether there is a record");
-                false
-            })
-        })
+    fn can_read(&self, number: i32, read: &[Reach]) -> KafkaResult<bool> {
+        let mut all = Ok(false);
+        for &(topic, position, _) in read.iter().filter(|(_, position, end)| position < end) {
+            match self.reads(topic, number, position) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(err) => all = Err(err),
+            }
+        }
+        all
     }
 
+    /// Whether there is a record: the client says so, or that there is none; when it says neither nobody knows.
     fn reads(&self, topic: Topic, partition: i32, position: i64) -> KafkaResult<bool> {
+        let consumer = self.consumer.get();
         let mut tpl = TopicPartitionList::with_capacity(1);
         tpl.add_partition_offset(topic.name(), partition, Offset::Offset(position))?;
-        self.consumer.assign(&tpl)?;
-        let started = Instant::now();
-        let mut found = Ok(false);
-        while started.elapsed() < ASK {
-            match self.consumer.poll(ASK) {
-                Some(Ok(_)) => found = Ok(true),
-                Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Err(err)) => found = Err(err),
-                None => continue,
-            }
-            break;
-        }
-        self.consumer.unassign()?;
+        consumer.assign(&tpl)?;
+        let found = match consumer.poll(ASK) {
+            Some(Ok(_)) => Ok(true),
+            Some(Err(KafkaError::PartitionEOF(_))) => Ok(false),
+            Some(Err(err)) => Err(err),
+            None => Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
+        };
+        consumer.unassign()?;
         found
     }
 
@@ -175,10 +183,10 @@ impl Watch {
     fn lags(&self, standing: &Standing) -> KafkaResult<BTreeMap<i32, Vec<Reach>>> {
         let unread = standing.positions.iter().filter(|(_, _, position)| position.is_none());
         let unread: Vec<TopicPartition> = unread.map(|&(topic, partition, _)| (topic, partition)).collect();
-        let committed = offsets::committed(&self.consumer, &unread, ASK)?;
+        let committed = offsets::committed(self.consumer.get(), &unread, ASK)?;
         let mut lags: BTreeMap<i32, Vec<Reach>> = BTreeMap::new();
         for &(topic, partition, position) in &standing.positions {
-            let (low, high) = self.consumer.fetch_watermarks(topic.name(), partition, ASK)?;
+            let (low, high) = self.consumer.get().fetch_watermarks(topic.name(), partition, ASK)?;
             let position = position.or_else(|| committed.get(&(topic, partition)).copied()).unwrap_or(low);
             lags.entry(partition).or_default().push((topic, position, high));
         }

@@ -18,7 +18,7 @@ use crate::failpoint::{self, Point};
 use crate::group::event::{Event, RawRecord, TaskId, TopicPartition};
 use crate::group::limits::{RESTORE_CHUNK, RESTORE_IDLE, TRANSACTION_TIMEOUT_MS};
 use crate::offsets;
-use crate::plain_consumer::{PlainConsumer, plain_consumer};
+use crate::plain_consumer::LastingConsumer;
 use crate::processor::{GroupSpec, Processor};
 
 const POLL: Duration = Duration::from_millis(50);
@@ -41,10 +41,10 @@ impl Restorer {
         outbox: Outbox<P>,
     ) -> Result<Self, GroupError> {
         let failed = |source| GroupError::Kafka { group: spec.id, source };
-        let consumer = plain_consumer(&config(setup, &spec, "read_committed")).map_err(failed)?;
-        let log = plain_consumer(&config(setup, &spec, "read_uncommitted")).map_err(failed)?;
+        let consumer = LastingConsumer::new(config(setup, &spec, "read_committed"), spec.id).map_err(failed)?;
+        let log = LastingConsumer::new(config(setup, &spec, "read_uncommitted"), spec.id).map_err(failed)?;
         let (requests, inbox) = mpsc::channel();
-        let thread = Thread { spec, consumer, log, inbox, outbox };
+        let mut thread = Thread { spec, consumer, log, inbox, outbox };
         thread::Builder::new()
             .name(format!("restore {}", spec.id))
             .spawn(move || thread.run())
@@ -61,15 +61,15 @@ impl Restorer {
 
 struct Thread<P: Processor> {
     spec: GroupSpec,
-    consumer: PlainConsumer,
+    consumer: LastingConsumer,
     /// Sees the end of the log, open transactions included.
-    log: PlainConsumer,
+    log: LastingConsumer,
     inbox: mpsc::Receiver<TaskId>,
     outbox: Outbox<P>,
 }
 
 impl<P: Processor> Thread<P> {
-    fn run(self) {
+    fn run(&mut self) {
         while let Ok(first) = self.inbox.recv() {
             // The newest incarnation of each number is the one that counts.
             let mut tasks = BTreeMap::from([(first.partition, first)]);
@@ -88,7 +88,9 @@ impl<P: Processor> Thread<P> {
     }
 
     /// Restores all of `left`, and takes out those that are done.
-    fn restore(&self, left: &mut BTreeMap<i32, TaskId>) -> KafkaResult<()> {
+    fn restore(&mut self, left: &mut BTreeMap<i32, TaskId>) -> KafkaResult<()> {
+        self.consumer.renew()?;
+        self.log.renew()?;
         // First the offsets, then the records: see `Action::Restore`.
         let mut from = self.offsets(left)?;
         let mut done = |task: TaskId| {
@@ -101,12 +103,12 @@ impl<P: Processor> Thread<P> {
         };
         let mut tpl = TopicPartitionList::new();
         for &partition in left.keys() {
-            offsets::decided_range(&self.log, &self.consumer, topic, partition, LOOK_UP)?;
+            offsets::decided_range(self.log.get(), self.consumer.get(), topic, partition, LOOK_UP)?;
             tpl.add_partition_offset(topic.name(), partition, Offset::Beginning)?;
         }
-        self.consumer.assign(&tpl)?;
+        self.consumer.get().assign(&tpl)?;
         let read = self.read_to_end(topic, left, &mut done);
-        self.consumer.unassign()?;
+        self.consumer.get().unassign()?;
         read
     }
 
@@ -119,7 +121,7 @@ impl<P: Processor> Thread<P> {
         let mut chunks: BTreeMap<i32, Vec<RawRecord>> = BTreeMap::new();
         let mut moved_at = Instant::now();
         while !left.is_empty() {
-            match self.consumer.poll(POLL) {
+            match self.consumer.get().poll(POLL) {
                 Some(Ok(message)) => {
                     moved_at = Instant::now();
                     failpoint::pass(Point::InRestore);
@@ -142,6 +144,9 @@ impl<P: Processor> Thread<P> {
                     done(task);
                 }
                 Some(Err(err)) => debug!(group = self.spec.id, %topic, %err, "while restoring"),
+                None if self.consumer.is_lost() => {
+                    return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::LeaderNotAvailable));
+                }
                 None if moved_at.elapsed() > RESTORE_IDLE => {
                     return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
                 }
@@ -156,10 +161,10 @@ impl<P: Processor> Thread<P> {
         let reads = self.spec.reads.iter();
         let asked: Vec<TopicPartition> =
             reads.flat_map(|&topic| tasks.keys().map(move |&partition| (topic, partition))).collect();
-        let committed = offsets::committed(&self.consumer, &asked, LOOK_UP)?;
+        let committed = offsets::committed(self.consumer.get(), &asked, LOOK_UP)?;
         let mut from: BTreeMap<i32, Vec<(Topic, i64)>> = BTreeMap::new();
         for (topic, partition) in asked {
-            let start = self.consumer.fetch_watermarks(topic.name(), partition, LOOK_UP)?.0.max(0);
+            let start = self.consumer.get().fetch_watermarks(topic.name(), partition, LOOK_UP)?.0.max(0);
             // What lies before the start was counted as lost when the partition was taken.
             let offset = committed.get(&(topic, partition)).map_or(start, |&offset| offset.max(start));
             from.entry(partition).or_default().push((topic, offset));
@@ -178,4 +183,106 @@ fn config(setup: &GroupSetup, spec: &GroupSpec, isolation: &str) -> ClientConfig
         .set("isolation.level", isolation)
         .set("enable.partition.eof", "true");
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use quiz_schemas::events::{GameOver, OverReason, SessionsRecord};
+    use quiz_schemas::{Codec, Event as _, GameId};
+    use rdkafka::config::RDKafkaLogLevel;
+    use tokio::sync::mpsc as events;
+
+    use super::*;
+    use crate::client_log::tests::LEADERLESS;
+    use crate::group::limits::EVENTS_MAX;
+    use crate::processor::{Delivery, Output, Record};
+    use crate::{EmbeddedCluster, Producer, ProducerOptions, SchemaSource, partition_of};
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// A group that is only restored.
+    struct Restored;
+
+    impl Processor for Restored {
+        type State = ();
+        type Key = ();
+        type Doc = ();
+        type Write = ();
+
+        fn group(&self) -> GroupSpec {
+            let (reads, restores_from) = (&[Topic::Commands][..], Some(Topic::Sessions));
+            GroupSpec { id: "toy.restored", reads, restores_from, delivery: Delivery::Transactional }
+        }
+
+        fn start(&self, _: i32) {}
+
+        fn apply(&self, (): &mut (), _: &[Record], _: i64) -> Output<()> {
+            Output::default()
+        }
+    }
+
+    fn decision() -> SessionsRecord {
+        let body = GameOver { reason: OverReason::Expired }.into();
+        SessionsRecord { game: GameId::from_bits(7), seq: 0, at_us: 1, cause: None, body }
+    }
+
+    /// How many records a restore brings.
+    fn restores(thread: &mut Thread<Restored>, inbox: &mut events::Receiver<Event<Restored>>, partition: i32) -> usize {
+        let task = TaskId { partition, incarnation: 1 };
+        thread.restore(&mut BTreeMap::from([(partition, task)])).unwrap();
+        let mut count = 0;
+        loop {
+            match inbox.try_recv().unwrap() {
+                Event::Restored { records, .. } => count += records.len(),
+                Event::RestoreDone { .. } => return count,
+                _ => panic!("something else than a restore"),
+            }
+        }
+    }
+
+    /// Goal: a restore outlives the blindness of the clients that it reads with. Method: each is told that it has
+    /// lost sight of a leader. Control: both are others afterwards, once.
+    #[test]
+    fn it_restores_with_new_clients() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _in_it = runtime.enter();
+        let cluster = EmbeddedCluster::start().unwrap();
+        let (kafka, codec) = (cluster.kafka_config("test"), Arc::new(Codec::with_fixed_ids()));
+        let producer = Producer::new(&kafka, codec.clone(), ProducerOptions::default()).unwrap();
+        for _ in 0..3 {
+            runtime.block_on(producer.append(&decision())).unwrap();
+        }
+        let setup = GroupSetup { kafka, codec, schemas: SchemaSource::fixed(), producer, instance: "test".to_string() };
+        let client = |isolation| LastingConsumer::new(config(&setup, &Restored.group(), isolation), "test").unwrap();
+        let (sender, mut inbox) = events::channel(EVENTS_MAX);
+        let mut thread = Thread {
+            spec: Restored.group(),
+            consumer: client("read_committed"),
+            log: client("read_uncommitted"),
+            inbox: mpsc::channel().1,
+            outbox: Outbox { sender, thread: thread::current() },
+        };
+        let partition = partition_of(decision().key().as_bytes(), Topic::Sessions.spec().partitions);
+        let clients =
+            |thread: &Thread<Restored>| [thread.consumer.get(), thread.log.get()].map(|it| it.client().native_ptr());
+        let first = clients(&thread);
+        assert_eq!(restores(&mut thread, &mut inbox, partition), 3);
+        assert_eq!(clients(&thread), first, "nothing is wrong with them");
+
+        for client in [&thread.consumer, &thread.log] {
+            client.get().context().log.take(RDKafkaLogLevel::Warning, "METADATAUPDATE", LEADERLESS);
+        }
+        let began = Instant::now();
+        while !(thread.consumer.is_lost() && thread.log.is_lost()) {
+            assert!(began.elapsed() < DEADLINE, "they do not count as lost");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(restores(&mut thread, &mut inbox, partition), 3);
+        let second = clients(&thread);
+        assert!(first.iter().zip(&second).all(|(first, second)| first != second), "they are replaced");
+        assert_eq!(restores(&mut thread, &mut inbox, partition), 3);
+        assert_eq!(clients(&thread), second);
+    }
 }

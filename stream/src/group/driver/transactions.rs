@@ -12,7 +12,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use tracing::{info, warn};
 
 use super::consumer::offset_list;
@@ -200,7 +200,7 @@ impl Thread {
         let Some(producer) = &self.producer else { return Outcome::Aborted };
         let Err(err) = attempt(producer, &self.codec, request) else { return Outcome::Done };
         info!(group = self.group, %err, "a transaction failed");
-        let aborted = !is_fatal(&err) && retry(|| producer.abort_transaction(TRANSACTION_CALL)).is_ok();
+        let aborted = !is_fatal(&err) && abort(producer).is_ok();
         if aborted && !producer.context().log.lost_a_leader() {
             return Outcome::Aborted;
         }
@@ -233,15 +233,28 @@ fn attempt(producer: &Client, codec: &Codec, request: &Request) -> KafkaResult<(
     Ok(())
 }
 
-/// Waits for the transaction's records to be in the log, each at a place that is known (see [`is_located`]). The commit would do that too, but its wait sleeps for
-/// whole tenths of a second, whenever the deliveries come.
-fn delivered(producer: &Client) -> KafkaResult<()> {
+/// Gives the transaction up. The client's abort waits for what became of each record, and leaves it to another
+/// thread to take that from it: there is none, so it is taken before.
+fn abort(producer: &Client) -> KafkaResult<()> {
+    producer.purge(PurgeConfig::default().queue());
+    settle(producer);
+    retry(|| producer.abort_transaction(TRANSACTION_CALL))
+}
+
+/// Takes from the client what became of the records, until nothing is under way, or for too long.
+fn settle(producer: &Client) {
     let started = Instant::now();
     while producer.in_flight_count() > 0 && started.elapsed() < TRANSACTION_CALL {
         // The client's own poll with a timeout spins through its last millisecond.
         producer.poll(Duration::ZERO);
         thread::sleep(DELIVERY_STEP);
     }
+}
+
+/// Waits for the transaction's records to be in the log, each at a place that is known (see [`is_located`]). The commit
+/// would do that too, but its wait sleeps for whole tenths of a second, whenever the deliveries come.
+fn delivered(producer: &Client) -> KafkaResult<()> {
+    settle(producer);
     producer.flush(Duration::ZERO)?;
     if producer.context().unlocated.load(Ordering::Acquire) {
         return Err(KafkaError::MessageProduction(RDKafkaErrorCode::OutOfOrderSequenceNumber));
@@ -335,30 +348,67 @@ mod tests {
         JoinsRecord { game: GameId::from_bits(1), at_us: 0, edge: "e".repeat(900_000).into(), body }.into()
     }
 
+    /// A broker, a member's consumer, and the producer.
+    struct Kit {
+        cluster: EmbeddedCluster,
+        consumer: BaseConsumer,
+        producer: Client,
+        codec: Codec,
+    }
+
+    impl Kit {
+        fn start() -> Self {
+            let cluster = EmbeddedCluster::start().unwrap();
+            let kafka = cluster.kafka_config("test");
+            let consumer = kafka.consumer().set("group.id", "test").create().unwrap();
+            let mut client = kafka.client();
+            client.set("transactional.id", "test").set("linger.ms", "0").set("batch.size", "1000000");
+            let producer: Client = client.create_with_context(Callbacks::default()).unwrap();
+            producer.init_transactions(TRANSACTION_CALL).unwrap();
+            Self { cluster, consumer, producer, codec: Codec::with_fixed_ids() }
+        }
+
+        fn transact(&self, events: Vec<AnyEvent>, offsets: Vec<(Topic, i32, i64)>) -> KafkaResult<()> {
+            let metadata = self.consumer.group_metadata().unwrap();
+            attempt(
+                &self.producer,
+                &self.codec,
+                &Request { transaction: 1, events: Arc::new(events), offsets, metadata },
+            )
+        }
+    }
+
     /// Goal: a transaction is not committed without one of its records. Method: two batches are in flight, of which the
     /// broker refuses the first and takes the second: librdkafka then reports both as appended.
     #[test]
     fn a_transaction_fails_when_a_record_may_be_nowhere() {
-        let cluster = EmbeddedCluster::start().unwrap();
-        let kafka = cluster.kafka_config("test");
-        let consumer: BaseConsumer = kafka.consumer().set("group.id", "test").create().unwrap();
-        let mut client = kafka.client();
-        client.set("transactional.id", "test").set("linger.ms", "0").set("batch.size", "1000000");
-        let producer: Client = client.create_with_context(Callbacks::default()).unwrap();
-        producer.init_transactions(TRANSACTION_CALL).unwrap();
-        let codec = Codec::with_fixed_ids();
-        let transact = |events| {
-            let metadata = consumer.group_metadata().unwrap();
-            let request = Request { transaction: 1, events: Arc::new(events), offsets: Vec::new(), metadata };
-            attempt(&producer, &codec, &request)
-        };
-        transact(vec![large(1)]).unwrap();
-        cluster.round_trip(Duration::from_millis(100)).unwrap();
-        cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION]);
-        let err = transact(vec![large(2), large(3)]).unwrap_err();
+        let kit = Kit::start();
+        kit.transact(vec![large(1)], Vec::new()).unwrap();
+        kit.cluster.round_trip(Duration::from_millis(100)).unwrap();
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION];
+        kit.cluster.request_errors(RDKafkaApiKey::Produce, &refused);
+        let err = kit.transact(vec![large(2), large(3)], Vec::new()).unwrap_err();
         assert_eq!(err.rdkafka_error_code(), Some(RDKafkaErrorCode::OutOfOrderSequenceNumber), "{err}");
         assert!(!is_fatal(&err) && !is_fenced(&err));
-        producer.abort_transaction(TRANSACTION_CALL).unwrap();
-        transact(vec![large(2), large(3)]).unwrap();
+        abort(&kit.producer).unwrap();
+        kit.transact(vec![large(2), large(3)], Vec::new()).unwrap();
+    }
+
+    /// Goal: a transaction that fails before anybody has looked for its records is given up at once, and the next one
+    /// is made with the same producer. Method: the broker refuses its offsets, as from a member of an older generation.
+    /// Control: the client's own abort, which nobody helps, does not return in its time.
+    #[test]
+    fn a_transaction_whose_offsets_are_refused_is_given_up() {
+        let kit = Kit::start();
+        let offsets = || vec![(Topic::Joins, 0, 1)];
+        kit.transact(vec![large(1)], offsets()).unwrap();
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION];
+        kit.cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &refused);
+        let err = kit.transact(vec![large(2)], offsets()).unwrap_err();
+        assert!(!is_fatal(&err) && !is_fenced(&err), "{err}");
+        let err = kit.producer.abort_transaction(Duration::from_millis(500)).unwrap_err();
+        assert_eq!(err.rdkafka_error_code(), Some(RDKafkaErrorCode::OperationTimedOut), "{err}");
+        abort(&kit.producer).unwrap();
+        kit.transact(vec![large(2)], offsets()).unwrap();
     }
 }
