@@ -163,6 +163,37 @@ async fn a_consumer_that_falls_silent_is_replaced() {
     member.stop().await;
 }
 
+/// The same behind an outage of the broker: then a client that brings nothing is given less time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_falls_silent_behind_an_outage_is_replaced_sooner() {
+    let counters = Counters::of_process();
+    let kit = Kit::start().await;
+    let member = kit.member("cut off");
+    kit.submit(0, 0, 50).await;
+    kit.stores(50).await;
+    kit.cluster.broker_down().unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    kit.cluster.broker_up().unwrap();
+    kit.submit(0, 50, 51).await;
+    kit.stores(51).await;
+    let rebuilt = || counters.sum(metrics::CONSUMERS_REBUILT_TOTAL, "reason=stalled");
+    let before = rebuilt();
+    failpoint::arm(Point::ConsumerStalls, 1);
+    kit.submit(0, 51, 52).await;
+    kit.stores(52).await;
+    kit.submit(0, 52, 100).await;
+    let began = Instant::now();
+    while rebuilt() == before {
+        assert!(began.elapsed() < PATIENCE, "it is not replaced");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let silent = began.elapsed();
+    println!("fault=consumer-silent-behind-outage replaced_after_s={:.1}", silent.as_secs_f64());
+    assert!(silent < Duration::from_micros(limits::STALLED_US.cast_unsigned()), "it was silent: {silent:?}");
+    kit.stores(100).await;
+    member.stop().await;
+}
+
 /// The store takes nothing for longer than the group's session lasts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_blocks_pauses_partitions_and_costs_no_rebalance() {

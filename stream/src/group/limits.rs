@@ -49,6 +49,9 @@ pub const SCHEMAS_ABSENT_MAX: usize = 256;
 /// After how long without a move a partition number that has work counts as stalled, µs.
 pub const STALLED_US: i64 = 10_000_000;
 
+/// The same for a number of which the client brings nothing, when it was cut off from its brokers lately, µs.
+pub const STARVED_WARY_US: i64 = 3_000_000;
+
 /// The most events that wait for the loop: results of what it has under way, and restored records.
 pub const EVENTS_MAX: usize = 1_024;
 

@@ -9,7 +9,7 @@ use quiz_schemas::{AnyEvent, Codec, DecodeError, SchemaId, Topic};
 use rdkafka::Message;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
@@ -29,6 +29,8 @@ const SLEEP: Duration = Duration::from_millis(50);
 const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before the registry is asked again.
 const SCHEMA_RETRY: Duration = Duration::from_millis(500);
+/// How long the broker may take to answer a client that was cut off; it is asked every [`REPLACE_EVERY`].
+const BACK_TIMEOUT: Duration = Duration::from_millis(200);
 /// The shortest time between two clients.
 const REPLACE_EVERY: Duration = Duration::from_secs(1);
 /// librdkafka wants a group id even of a consumer that joins none.
@@ -40,7 +42,9 @@ struct Ended;
 pub(super) struct Reader {
     client: ClientConfig,
     consumer: Arc<PlainConsumer>,
-    made_at: Instant,
+    asked_at: Instant,
+    /// The client has said that it reaches no broker.
+    cut_off: bool,
     codec: Arc<Codec>,
     schemas: SchemaSource,
     topic: Topic,
@@ -70,8 +74,9 @@ impl Reader {
         client.set("group.id", GROUP_ID).set("auto.offset.reset", "earliest");
         let consumer = plain_consumer(&client).map_err(|err: KafkaError| client_error(&err))?;
         let (next, gaps) = (BTreeMap::new(), BTreeMap::new());
-        let (consumer, made_at) = (Arc::new(consumer), Instant::now());
-        Ok(Self { client, consumer, made_at, codec, schemas, topic, runtime, commands, events, next, gaps })
+        let (consumer, asked_at) = (Arc::new(consumer), Instant::now());
+        let cut_off = false;
+        Ok(Self { client, consumer, asked_at, cut_off, codec, schemas, topic, runtime, commands, events, next, gaps })
     }
 
     pub(super) fn run(&mut self) {
@@ -86,12 +91,24 @@ impl Reader {
         consumer.set_nonempty_callback(move || waker.unpark());
     }
 
-    /// Reads on with a new client when this one has lost sight of a leader.
+    /// Why the client should be replaced, if it should. One that was cut off may come back and yet stay away from some
+    /// partitions without a word, and what it brings cannot be told from silence: it is replaced when the broker is back.
+    fn is_doubtful(&self) -> Option<&'static str> {
+        if self.consumer.context().log.lost_a_leader() {
+            return Some("it has lost sight of a leader");
+        }
+        let (&partition, _) = self.next.first_key_value().filter(|_| self.cut_off)?;
+        let asked = self.consumer.fetch_watermarks(self.topic.name(), partition, BACK_TIMEOUT);
+        asked.is_ok().then_some("it was cut off from the broker")
+    }
+
+    /// Reads on with a new client when this one is doubtful.
     fn renew(&mut self) {
-        if !self.consumer.context().log.lost_a_leader() || self.made_at.elapsed() < REPLACE_EVERY {
+        if self.asked_at.elapsed() < REPLACE_EVERY {
             return;
         }
-        self.made_at = Instant::now();
+        self.asked_at = Instant::now();
+        let Some(why) = self.is_doubtful() else { return };
         let topic = self.topic;
         let places = self.list(self.next.iter().map(|(&partition, &offset)| (partition, Offset::Offset(offset))));
         let made = plain_consumer(&self.client).and_then(|consumer| {
@@ -102,7 +119,8 @@ impl Reader {
         });
         match made {
             Ok(consumer) => {
-                error!(%topic, "the tail's client has lost sight of a leader; it is replaced");
+                error!(%topic, why, "the tail's client is replaced");
+                self.cut_off = false;
                 ::metrics::counter!("quiz_tail_clients_replaced_total").increment(1);
                 let old = std::mem::replace(&mut self.consumer, Arc::new(consumer));
                 self.listen();
@@ -132,6 +150,7 @@ impl Reader {
             Some(Ok(message)) => self.take(&message),
             Some(Err(err)) => {
                 warn!(%err, topic = %self.topic, "kafka tail");
+                self.cut_off |= err.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
                 Ok(())
             }
             None => {
@@ -338,7 +357,16 @@ mod tests {
         panic!("no record came");
     }
 
-    /// Goal: a client that has lost sight of a leader is replaced, and the reading goes on where it was.
+    fn is_replaced(reader: &mut Reader, old: &Arc<PlainConsumer>) {
+        let began = Instant::now();
+        while Arc::as_ptr(&reader.consumer) == Arc::as_ptr(old) {
+            reader.renew();
+            assert!(began.elapsed() < DEADLINE, "it is not replaced");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Goal: a client that has lost sight of a leader, or of the broker, is replaced, and the reading goes on where it was.
     #[test]
     fn it_reads_on_with_a_new_client() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -359,17 +387,32 @@ mod tests {
         reader.serve(Command::ReadFrom { partition, from: Some(0), reply });
         assert_eq!(reads(&mut reader, &mut events), 0);
 
-        let first = Arc::as_ptr(&reader.consumer);
+        let first = Arc::clone(&reader.consumer);
         reader.consumer.context().log.take(RDKafkaLogLevel::Warning, "METADATAUPDATE", LEADERLESS);
         append(1);
-        let began = Instant::now();
-        while Arc::as_ptr(&reader.consumer) == first {
-            reader.renew();
-            assert!(began.elapsed() < DEADLINE, "it is not replaced");
-            thread::sleep(Duration::from_millis(10));
-        }
+        is_replaced(&mut reader, &first);
         append(2);
         assert_eq!((reads(&mut reader, &mut events), reads(&mut reader, &mut events)), (1, 2));
+
+        let second = Arc::clone(&reader.consumer);
+        cluster.broker_down().unwrap();
+        let began = Instant::now();
+        while !reader.cut_off {
+            assert!(reader.turn().is_ok() && began.elapsed() < DEADLINE, "it is not cut off");
+        }
+        for _ in 0..3 {
+            thread::sleep(REPLACE_EVERY);
+            reader.renew();
+            assert_eq!(
+                Arc::as_ptr(&reader.consumer),
+                Arc::as_ptr(&second),
+                "a new one would not reach the broker either"
+            );
+        }
+        cluster.broker_up().unwrap();
+        is_replaced(&mut reader, &second);
+        append(3);
+        assert_eq!(reads(&mut reader, &mut events), 3);
         drop(to);
     }
 }

@@ -15,11 +15,14 @@ use tracing::{debug, warn};
 
 use super::{GroupError, GroupSetup};
 use crate::group::event::TopicPartition;
-use crate::group::limits::STALLED_US;
+use crate::group::limits::{STALLED_US, STARVED_WARY_US};
 use crate::group::metrics;
 use crate::offsets;
 use crate::plain_consumer::LastingConsumer;
 use crate::processor::GroupSpec;
+
+/// For how long a client is trusted little behind the last time that it was cut off.
+const WARY: Duration = Duration::from_secs(30);
 
 /// How long one question to the broker may take.
 const ASK: Duration = Duration::from_secs(2);
@@ -34,8 +37,37 @@ pub(super) struct Standing {
 
 /// Hands standings to the thread.
 pub(super) struct LagWatch {
-    standings: mpsc::SyncSender<Standing>,
+    standings: mpsc::SyncSender<(Standing, Trust)>,
     starved: mpsc::Receiver<i32>,
+    looked_at: Instant,
+    /// When the member's client said last that it reaches no broker.
+    cut_off_at: Option<Instant>,
+}
+
+/// How far the member's client is trusted to read on by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Usual,
+    /// It was cut off from its brokers lately, and may stay away from some partitions.
+    Little,
+}
+
+impl Trust {
+    /// After how long a client that brings nothing, though there is something, is starved, µs.
+    fn starved_us(self) -> i64 {
+        match self {
+            Self::Usual => STALLED_US,
+            Self::Little => STARVED_WARY_US,
+        }
+    }
+
+    /// How often the lag is looked at; each time the broker is asked once per partition.
+    fn look_every(self) -> Duration {
+        match self {
+            Self::Usual => Duration::from_secs(5),
+            Self::Little => Duration::from_secs(1),
+        }
+    }
 }
 
 impl LagWatch {
@@ -49,14 +81,29 @@ impl LagWatch {
         let mut watch = Watch { group, consumer, numbers: BTreeMap::new(), starved: sender };
         thread::Builder::new()
             .name(format!("lag {group}"))
-            .spawn(move || inbox.into_iter().for_each(|standing| watch.look(&standing)))
+            .spawn(move || inbox.into_iter().for_each(|(standing, trust)| watch.look(&standing, trust)))
             .map_err(|err| GroupError::Thread { group, reason: err.to_string() })?;
-        Ok(Self { standings, starved })
+        Ok(Self { standings, starved, looked_at: Instant::now(), cut_off_at: None })
+    }
+
+    /// Notes that the member's client reaches no broker.
+    pub(super) fn cut_off(&mut self) {
+        self.cut_off_at = Some(Instant::now());
+    }
+
+    fn trust(&self) -> Trust {
+        if self.cut_off_at.is_some_and(|at| at.elapsed() < WARY) { Trust::Little } else { Trust::Usual }
+    }
+
+    /// Whether it is time to look again.
+    pub(super) fn is_due(&self) -> bool {
+        self.looked_at.elapsed() >= self.trust().look_every()
     }
 
     /// Hands a standing over, unless the thread is still busy with the last one.
-    pub(super) fn look(&self, standing: Standing) {
-        let _ = self.standings.try_send(standing);
+    pub(super) fn look(&mut self, standing: Standing) {
+        self.looked_at = Instant::now();
+        let _ = self.standings.try_send((standing, self.trust()));
     }
 
     /// A number of which the member's consumer brings nothing although another client can read it.
@@ -85,7 +132,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn look(&mut self, standing: &Standing) {
+    fn look(&mut self, standing: &Standing, trust: Trust) {
         let lags = match self.consumer.renew().and_then(|()| self.lags(standing)) {
             Ok(lags) => lags,
             Err(err) => {
@@ -102,12 +149,12 @@ impl Watch {
         }
         for (number, read) in lags {
             let busy_us = standing.stalled_us.iter().find(|(stalled, _)| *stalled == number).map_or(0, |(_, us)| *us);
-            self.judge(number, read, busy_us);
+            self.judge(number, read, busy_us, trust);
         }
     }
 
     /// Either the loop does not get on, or the client brings nothing although there is something.
-    fn judge(&mut self, number: i32, read: Vec<Reach>, busy_us: i64) {
+    fn judge(&mut self, number: i32, read: Vec<Reach>, busy_us: i64, trust: Trust) {
         let mut lag: i64 = read.iter().map(|(_, position, end)| (end - position).max(0)).sum();
         let fresh = || Number { read: Vec::new(), since: Instant::now(), stalled: false, idle: false };
         let mut known = self.numbers.remove(&number).unwrap_or_else(fresh);
@@ -117,7 +164,7 @@ impl Watch {
             known.since = Instant::now();
         }
         known.read = read;
-        let mut starved = known.since.elapsed().as_micros() as i64 > STALLED_US;
+        let mut starved = known.since.elapsed().as_micros() as i64 > trust.starved_us();
         if starved {
             match self.can_read(number, &known.read) {
                 Ok(true) => {}
@@ -162,12 +209,21 @@ impl Watch {
         let mut tpl = TopicPartitionList::with_capacity(1);
         tpl.add_partition_offset(topic.name(), partition, Offset::Offset(position))?;
         consumer.assign(&tpl)?;
-        let found = match consumer.poll(ASK) {
-            Some(Ok(_)) => Ok(true),
-            Some(Err(KafkaError::PartitionEOF(_))) => Ok(false),
-            Some(Err(err)) => Err(err),
-            None => Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
-        };
+        let started = Instant::now();
+        let mut found = Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+        while let Some(left) = ASK.checked_sub(started.elapsed()) {
+            match consumer.poll(left) {
+                Some(Ok(_)) => found = Ok(true),
+                Some(Err(KafkaError::PartitionEOF(_))) => found = Ok(false),
+                // It may be of an outage that is over: nobody has asked since.
+                Some(Err(err)) => {
+                    found = Err(err);
+                    continue;
+                }
+                None => {}
+            }
+            break;
+        }
         consumer.unassign()?;
         found
     }

@@ -37,9 +37,6 @@ const SEEK: Duration = Duration::from_millis(500);
 /// How often the loop's health is looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-/// How often the lag is looked at; each time the broker is asked once per partition.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
 /// The least time between two consumers that a member makes itself.
 const REBUILD_EVERY: Duration = Duration::from_secs(10);
 
@@ -91,7 +88,6 @@ impl<P: Processor> Starter<P> {
             seeks: BTreeMap::new(),
             watched_at: Instant::now(),
             lag,
-            looked_at: Instant::now(),
         };
         member.run()
     }
@@ -121,7 +117,6 @@ struct Member<P: Processor> {
     /// How long the broker may gather records, ms.
     gather_ms: u32,
     lag: LagWatch,
-    looked_at: Instant,
 }
 
 /// Whether the loop goes on.
@@ -226,7 +221,12 @@ impl<P: Processor> Member<P> {
                 error!(group, "did not poll for too long: the group takes its partitions away");
                 ::metrics::counter!(metrics::POLL_EXCEEDED_TOTAL, "group" => group).increment(1);
             }
-            _ => warn!(group, %err, "consumer"),
+            code => {
+                warn!(group, %err, "consumer");
+                if code == Some(RDKafkaErrorCode::AllBrokersDown) {
+                    self.lag.cut_off();
+                }
+            }
         }
     }
 
@@ -424,8 +424,7 @@ impl<P: Processor> Member<P> {
                 return self.rebuild("offset");
             }
         }
-        if self.looked_at.elapsed() >= LOOK_EVERY {
-            self.looked_at = Instant::now();
+        if self.lag.is_due() {
             self.look_at_lag();
         }
         Ok(())
@@ -465,7 +464,7 @@ impl<P: Processor> Member<P> {
         thread.map(|_| ()).map_err(|err| GroupError::Thread { group, reason: err.to_string() })
     }
 
-    fn look_at_lag(&self) {
+    fn look_at_lag(&mut self) {
         let Ok(positions) = self.consumer.inner.position() else { return };
         let position = |element: &TopicPartitionListElem<'_>| {
             let offset = if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None };
