@@ -68,7 +68,7 @@ pub const FULL: Sizes = Sizes {
     catch_up_s: (25.0, 60.0, 55.0),
     groups: (2_400, 48),
     groups_s: 20.0,
-    groups_rate: 2_000.0,
+    groups_rate: 1_000.0,
     warm_up_s: 45.0,
     floor_s: 10.0,
     echo_sockets: 1_000,

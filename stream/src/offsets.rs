@@ -43,6 +43,28 @@ pub(crate) fn committed(
     Ok(committed)
 }
 
+/// The most questions to the broker at a time.
+const SIDE_BY_SIDE: usize = 8;
+
+/// The first offset and the end of each partition. The client asks for one partition at a time, and whoever has just been
+/// given a dozen holds up all of them until the last is known: so they are asked for side by side.
+pub(crate) fn ranges(
+    consumer: &PlainConsumer,
+    partitions: &[(Topic, i32)],
+    wait: Duration,
+) -> KafkaResult<Vec<(i64, i64)>> {
+    let share = partitions.len().div_ceil(SIDE_BY_SIDE).max(1);
+    let ask = |some: &[(Topic, i32)]| -> KafkaResult<Vec<(i64, i64)>> {
+        some.iter().map(|&(topic, partition)| consumer.fetch_watermarks(topic.name(), partition, wait)).collect()
+    };
+    let found = thread::scope(|scope| {
+        let asking: Vec<_> = partitions.chunks(share).map(|some| scope.spawn(move || ask(some))).collect();
+        let join = |asked: thread::ScopedJoinHandle<'_, _>| asked.join().expect("asking does not panic");
+        asking.into_iter().map(join).collect::<KafkaResult<Vec<_>>>()
+    })?;
+    Ok(found.concat())
+}
+
 /// A partition's first offset and its end, once all that is in the log by now is decided. Readers of
 /// committed records come to the end where an open transaction begins, and there may be more behind it:
 /// `log` sees all records, `readable` the committed ones.

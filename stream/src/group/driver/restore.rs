@@ -163,8 +163,9 @@ impl<P: Processor> Thread<P> {
             reads.flat_map(|&topic| tasks.keys().map(move |&partition| (topic, partition))).collect();
         let committed = offsets::committed(self.consumer.get(), &asked, LOOK_UP)?;
         let mut from: BTreeMap<i32, Vec<(Topic, i64)>> = BTreeMap::new();
-        for (topic, partition) in asked {
-            let start = self.consumer.get().fetch_watermarks(topic.name(), partition, LOOK_UP)?.0.max(0);
+        let ranges = offsets::ranges(self.consumer.get(), &asked, LOOK_UP)?;
+        for ((topic, partition), (start, _)) in asked.into_iter().zip(ranges) {
+            let start = start.max(0);
             // What lies before the start was counted as lost when the partition was taken.
             let offset = committed.get(&(topic, partition)).map_or(start, |&offset| offset.max(start));
             from.entry(partition).or_default().push((topic, offset));

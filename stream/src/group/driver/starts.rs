@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use quiz_schemas::Topic;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 use tracing::{error, warn};
 
@@ -104,10 +103,7 @@ fn find(
 
 fn look_up(group: &'static str, consumer: &PlainConsumer, partitions: &[TopicPartition]) -> KafkaResult<Starts> {
     let committed = offsets::committed(consumer, partitions, ASK)?;
-    let mut seen = Vec::with_capacity(partitions.len());
-    for &(topic, partition) in partitions {
-        seen.push(consumer.fetch_watermarks(topic.name(), partition, ASK)?);
-    }
+    let seen = offsets::ranges(consumer, partitions, ASK)?;
     // Only when all is known is anything told, so that a loss is told once.
     let mut starts = Starts { from: Vec::new(), commit: Vec::new() };
     for (&(topic, partition), &(low, high)) in partitions.iter().zip(&seen) {
