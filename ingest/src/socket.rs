@@ -30,7 +30,7 @@ use crate::protocol::{Close, ErrorCode, ServerMessage};
 use crate::signals::{Signal, Signals};
 use crate::tallies::GameTallies;
 use crate::telemetry;
-use event::{Alarm, Event};
+use event::{Alarm, Courtesy, Event};
 use work::Report;
 
 /// One open socket.
@@ -57,8 +57,7 @@ pub(crate) struct Socket {
     actions: Vec<Action>,
     alarm: Alarm,
     frames_first: bool,
-    /// Whether a tick that is due has let a frame pass.
-    tick_waited: bool,
+    courtesy: Courtesy,
     drain_at: Option<Instant>,
     ending: Option<Ending>,
 }
@@ -122,7 +121,7 @@ impl Socket {
             actions: Vec::new(),
             alarm: Alarm::new(opened),
             frames_first: false,
-            tick_waited: false,
+            courtesy: Courtesy::default(),
             drain_at: None,
             ending: None,
         }

@@ -54,6 +54,21 @@ impl Alarm {
     }
 }
 
+/// What a tick that is due owes to a frame: it lets one pass, and then goes first.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Courtesy {
+    shown: bool,
+}
+
+impl Courtesy {
+    /// The frame that passes, if there is one.
+    fn let_pass<T>(&mut self, frame: impl FnOnce() -> Option<T>) -> Option<T> {
+        let passing = if self.shown { None } else { frame() };
+        self.shown = passing.is_some();
+        passing
+    }
+}
+
 impl Socket {
     /// Waits for what happens next.
     pub(super) async fn next(&mut self) -> Event {
@@ -72,8 +87,9 @@ impl Socket {
         }
         if let Poll::Ready(event) = self.poll_alarm(cx) {
             // On an edge that is behind, the sign of life that is missed may be waiting to be read.
-            let frame = if self.tick_waited { None } else { self.poll_frame(cx) };
-            self.tick_waited = frame.is_some();
+            let mut courtesy = self.courtesy;
+            let frame = courtesy.let_pass(|| self.poll_frame(cx));
+            self.courtesy = courtesy;
             return Poll::Ready(frame.unwrap_or(event));
         }
         if !self.work.is_empty()
@@ -119,6 +135,15 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+
+    /// Goal: a client that never stops sending puts off no tick for longer than a frame, and one frame passes each time.
+    #[test]
+    fn a_tick_lets_one_frame_pass() {
+        let mut courtesy = Courtesy::default();
+        let mut frames = ["a", "b", "c"].into_iter();
+        let course: Vec<&str> = (0..8).map(|_| courtesy.let_pass(|| frames.next()).unwrap_or("tick")).collect();
+        assert_eq!(course, ["a", "tick", "b", "tick", "c", "tick", "tick", "tick"]);
+    }
 
     #[tokio::test]
     async fn an_alarm_goes_off_when_it_is_due_and_not_when_it_was() {
