@@ -145,7 +145,8 @@ impl Books {
         let book = self.edges.get_mut(edge).expect("it is there or was just put there");
         book.parts.insert(tally.part, tally.submissions.0.clone());
         if i32::try_from(book.parts.len()).is_ok_and(|parts| parts >= tally.parts) {
-            book.acked = Some(std::mem::take(&mut book.parts).into_values().flatten().collect());
+            // Kept as long as the game goes on: as large as they are, and no larger.
+            book.acked = Some(std::mem::take(&mut book.parts).into_values().collect::<Vec<_>>().concat());
             book.complete = true;
         }
         self.news(at_us, now_us);
