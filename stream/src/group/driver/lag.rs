@@ -45,7 +45,7 @@ pub(super) struct LagWatch {
 }
 
 /// How far the member's client is trusted to read on by itself.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Trust {
     Usual,
     /// It was cut off from its brokers lately, and may stay away from some partitions.
