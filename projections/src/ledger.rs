@@ -10,9 +10,11 @@
 //! An edge that tells nothing in [`EDGE_WAIT_US`] is silent, dead most likely: then the log decides.
 //! What it had appended is `unclaimed`, which is no imbalance.
 //!
-//! *Memory.* A partition's state is that of its live games: per question and edge the acked ids, eight
-//! bytes each, at most [`IDS_MAX`] of them; and where each player is. A game that is over is forgotten
-//! [`LINGER_US`] after its last record, one that nothing began after [`UNBEGUN_US`].
+//! *Memory.* A partition's state is that of its live games: per question and edge the acked ids until the
+//! books agree, eight bytes each, at most [`IDS_MAX`] of them; and where each player is. Once they agree,
+//! the log is known to hold what the edges acknowledged, and is read should the books be opened again. A
+//! game that is over is forgotten [`LINGER_US`] after its last record, one that nothing began after
+//! [`UNBEGUN_US`].
 
 mod audit;
 mod books;

@@ -4,284 +4,18 @@
 //! each topic in its order, the topics interleaved as they like, batches cut anywhere.
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing has failed")]
 
+mod parties;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use quiz_projections::ledger::{Doc, EDGE_WAIT_US, Key, LINGER_US, LaneAudit, LedgerProjection, SETTLE_US};
+use quiz_projections::ledger::{Doc, EDGE_WAIT_US, Key, LINGER_US, LedgerProjection, SETTLE_US};
 use quiz_schemas::events::*;
-use quiz_schemas::quiz::Quiz;
-use quiz_schemas::{AnyEvent, EdgeId, GameId, LaneNo, Pin, PlayerId, Position, SubmissionId, Topic, submission_digest};
+use quiz_schemas::{AnyEvent, SubmissionId, Topic};
 use quiz_store::{LedgerDoc, Write};
 use quiz_stream::{Output, Processor, Record};
 
-const START_US: i64 = 1_790_000_000_000_000;
-const QUESTION: u16 = 0;
-
-/// What is wrong with the world.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Plant {
-    Nothing,
-    /// Acked, and not in the log.
-    Lost,
-    /// Scored, and not stored.
-    Unstored,
-    /// Stored, and not scored.
-    Unscored,
-    /// In the log, and no edge knows of it though all have told.
-    Phantom,
-    /// An edge's numbers do not add up.
-    Miscounted,
-}
-
-/// One answer, as each party knows it.
-#[derive(Clone, Debug)]
-struct Fact {
-    player: PlayerId,
-    submission: SubmissionId,
-    edge: usize,
-    lane: LaneNo,
-    acked: bool,
-    /// How often it is in the log: twice when the client library appended it anew after a timeout.
-    times: u8,
-    scored: bool,
-    stored: bool,
-}
-
-struct World {
-    game: GameId,
-    lanes: LaneNo,
-    edges: Vec<EdgeId>,
-    facts: Vec<Fact>,
-    /// Edges that never tell.
-    dead: BTreeSet<usize>,
-    /// The edge whose numbers are bent.
-    bent: Option<usize>,
-}
-
-/// What should come out.
-#[derive(Debug, PartialEq, Eq)]
-struct Truth {
-    state: LedgerState,
-    lost: BTreeSet<SubmissionId>,
-    unstored: BTreeSet<SubmissionId>,
-    phantom: BTreeSet<SubmissionId>,
-    unclaimed: i64,
-}
-
-fn dice(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    *seed >> 33
-}
-
-impl World {
-    fn new(seed: &mut u64, plant: Plant, with_dead: bool) -> Self {
-        let edges: Vec<EdgeId> = (0..1 + dice(seed) % 3).map(|n| format!("edge-{n}").into()).collect();
-        let lanes = 1 + (dice(seed) % 3) as LaneNo;
-        let mut facts = Vec::new();
-        for n in 0..2 + dice(seed) % 20 {
-            let unknown = dice(seed).is_multiple_of(6);
-            let (logged, again) = (!unknown || dice(seed).is_multiple_of(2), dice(seed).is_multiple_of(9));
-            let scored = logged && !dice(seed).is_multiple_of(8);
-            facts.push(Fact {
-                player: PlayerId::from_bits(n + 1),
-                submission: SubmissionId::from_bits(1_000 + dice(seed)),
-                edge: (dice(seed) as usize) % edges.len(),
-                lane: (dice(seed) % u64::from(lanes)) as LaneNo,
-                acked: !unknown,
-                times: u8::from(logged) + u8::from(!unknown && again),
-                scored,
-                stored: scored,
-            });
-        }
-        let dead = if with_dead { BTreeSet::from([(dice(seed) as usize) % edges.len()]) } else { BTreeSet::new() };
-        let mut world = Self { game: GameId::from_bits(dice(seed)), lanes, edges, facts, dead, bent: None };
-        world.plant(seed, plant);
-        world
-    }
-
-    /// Adds what is wrong, at an edge that is alive.
-    fn plant(&mut self, seed: &mut u64, plant: Plant) {
-        let edge = (0..self.edges.len()).find(|edge| !self.dead.contains(edge));
-        let fact = Fact {
-            player: PlayerId::from_bits(900),
-            submission: SubmissionId::from_bits(900_000_000_000 + dice(seed)),
-            edge: edge.unwrap_or(0),
-            lane: 0,
-            acked: true,
-            times: 1,
-            scored: true,
-            stored: true,
-        };
-        match plant {
-            Plant::Nothing => {}
-            Plant::Lost => self.facts.push(Fact { times: 0, scored: false, stored: false, ..fact }),
-            Plant::Unstored => self.facts.push(Fact { stored: false, ..fact }),
-            Plant::Unscored => self.facts.push(Fact { scored: false, ..fact }),
-            Plant::Phantom => {
-                // An append of unknown fate would explain it.
-                self.facts.retain(|fact| fact.acked || fact.edge != edge.unwrap_or(0));
-                self.facts.push(Fact { acked: false, ..fact });
-            }
-            Plant::Miscounted => self.bent = edge,
-        }
-    }
-
-    fn truth(&self, plant: Plant) -> Truth {
-        let ids = |is: &dyn Fn(&Fact) -> bool| -> BTreeSet<SubmissionId> {
-            self.facts.iter().filter(|fact| is(fact)).map(|fact| fact.submission).collect()
-        };
-        let alive = |fact: &Fact| !self.dead.contains(&fact.edge);
-        let mut phantom = ids(&|fact| fact.stored && !fact.scored);
-        if plant == Plant::Phantom {
-            phantom.extend(self.facts.iter().rfind(|fact| fact.times > 0 && !fact.acked).map(|fact| fact.submission));
-        }
-        let wrong = plant != Plant::Nothing;
-        Truth {
-            state: if wrong { LedgerState::Imbalanced } else { LedgerState::Balanced },
-            lost: ids(&|fact| alive(fact) && fact.acked && fact.times == 0),
-            unstored: ids(&|fact| fact.scored && !fact.stored),
-            phantom,
-            unclaimed: self.facts.iter().filter(|fact| !alive(fact)).map(|fact| i64::from(fact.times)).sum(),
-        }
-    }
-
-    fn session(&self, seq: i64, body: impl Into<SessionsBody>) -> AnyEvent {
-        SessionsRecord { game: self.game, seq, at_us: START_US, cause: None, body: body.into() }.into()
-    }
-
-    fn sessions(&self) -> Vec<AnyEvent> {
-        let quiz = Quiz { id: "q".into(), version: 1, title: "t".into(), questions: Vec::new() };
-        let settings = GameSettings {
-            lanes: self.lanes,
-            capacity: 100,
-            rule: "speed-v1".into(),
-            streaks: false,
-            auto_advance_ms: None,
-        };
-        let row = |fact: &Fact| PlayerAdmitted {
-            player: fact.player,
-            nickname: "n".into(),
-            lane: fact.lane,
-            edge: Some(self.edges[fact.edge].clone()),
-        };
-        let admitted = self.facts.iter().map(row).collect();
-        vec![
-            self.session(0, GameCreated { pin: Pin::from_index(1), quiz, settings }),
-            self.session(1, JoinsDecided { admitted, refused: Vec::new() }),
-            self.session(2, QuestionOpened { question: QUESTION, deadline_us: START_US }),
-            self.session(3, QuestionClosed { question: QUESTION }),
-            self.session(4, QuestionSettled { question: QUESTION }),
-            self.session(5, GameOver { reason: OverReason::Finished }),
-        ]
-    }
-
-    fn lane_counts(&self, lane: LaneNo) -> LaneCounts {
-        let mut counts = LaneCounts::default();
-        for fact in self.facts.iter().filter(|fact| fact.times > 0 && fact.lane == lane) {
-            let times = i64::from(fact.times);
-            counts.received += times;
-            counts.duplicate += times - 1;
-            counts.scored += i64::from(fact.scored);
-            counts.late += i64::from(!fact.scored);
-            let own = submission_digest(fact.player, fact.submission);
-            counts.digest = counts.digest.wrapping_add(own.wrapping_mul(times));
-        }
-        counts
-    }
-
-    fn scores(&self) -> Vec<AnyEvent> {
-        let mut events = Vec::new();
-        for lane in 0..self.lanes {
-            let counts = self.lane_counts(lane);
-            let score = |counts, offset, body: ScoresBody| -> AnyEvent {
-                let position = Position { partition: i32::from(lane), offset };
-                ScoresRecord { game: self.game, lane, question: QUESTION, position, counts, body }.into()
-            };
-            events.push(score(LaneCounts::default(), 10, LaneCounted { closed: false }.into()));
-            let scored = LaneScored { part: 0, parts: 1, distribution: Vec::new(), outcomes: Vec::new() };
-            events.push(score(counts, 20, scored.into()));
-            events.push(score(counts, 20, LaneStored { stored: counts.scored, opened_offset: 5 }.into()));
-        }
-        events
-    }
-
-    /// Two tellings of each edge that is alive, the first of them of half its answers.
-    fn tallies(&self) -> Vec<AnyEvent> {
-        let mut events = Vec::new();
-        for (edge, name) in self.edges.iter().enumerate().filter(|(edge, _)| !self.dead.contains(edge)) {
-            let mine: Vec<&Fact> = self.facts.iter().filter(|fact| fact.edge == edge).collect();
-            for (version, part) in [(1, &mine[..mine.len() / 2]), (2, &mine[..])] {
-                events.extend(self.tally(name, version, part, self.bent == Some(edge)));
-            }
-            // When results reached sockets is in no books, not even as a question's own.
-            let body = EdgeDelivered { question: QUESTION + 5, version: 1, results: Vec::new() }.into();
-            events.push(TalliesRecord { game: self.game, edge: name.clone(), at_us: START_US, body }.into());
-        }
-        events
-    }
-
-    fn tally(&self, edge: &EdgeId, version: i32, facts: &[&Fact], bent: bool) -> Vec<AnyEvent> {
-        // What comes from nowhere is known to no edge.
-        let known = |fact: &&&Fact| fact.submission.bits() < 900_000_000_000 || fact.acked;
-        let acked: Vec<&&Fact> = facts.iter().filter(|fact| fact.acked).collect();
-        let unavailable = facts.iter().filter(known).filter(|fact| !fact.acked).count() as i64;
-        let count = acked.len() as i64;
-        let digest = acked
-            .iter()
-            .fold(0i64, |digest, fact| digest.wrapping_add(submission_digest(fact.player, fact.submission)));
-        let ids: Vec<SubmissionId> = acked.iter().map(|fact| fact.submission).collect();
-        let parts = if ids.len() > 3 { 2 } else { 1 };
-        let cut = ids.len() / parts as usize;
-        (0..parts)
-            .map(|part| {
-                let own = match (part, parts) {
-                    (0, 2) => &ids[..cut],
-                    (1, _) => &ids[cut..],
-                    _ => &ids[..],
-                };
-                let tallied = EdgeTallied {
-                    question: QUESTION,
-                    version,
-                    received: count + unavailable + i64::from(bent),
-                    acked: count,
-                    repeated: 0,
-                    refused: 0,
-                    unavailable,
-                    last: false,
-                    part,
-                    parts,
-                    submissions: SubmissionList(own.to_vec()),
-                    digest,
-                };
-                TalliesRecord { game: self.game, edge: edge.clone(), at_us: START_US, body: tallied.into() }.into()
-            })
-            .collect()
-    }
-
-    /// The naive store and log.
-    fn load(&self, key: &Key) -> Doc {
-        let of_lane = |lane: LaneNo| self.facts.iter().filter(move |fact| fact.lane == lane);
-        match *key {
-            Key::Books(_) => unreachable!("the loop has the books"),
-            Key::Count(at) => Doc::Count(at, of_lane(at.lane.lane).filter(|fact| fact.stored).count() as i64),
-            Key::Audit { at, partition, from } => {
-                assert_eq!((partition, from), (i32::from(at.lane.lane), 5), "an audit reads from the open marker");
-                let ids = |is: fn(&&Fact) -> bool| of_lane(at.lane.lane).filter(is).map(|fact| fact.submission);
-                let logged = of_lane(at.lane.lane).flat_map(|fact| std::iter::repeat_n(fact, fact.times.into()));
-                Doc::Audit(
-                    at,
-                    LaneAudit {
-                        whole: true,
-                        logged: logged.map(|fact| (self.edges[fact.edge].clone(), fact.submission)).collect(),
-                        unstored: ids(|fact| fact.scored && !fact.stored).collect(),
-                        unscored: ids(|fact| fact.stored && !fact.scored).collect(),
-                        stored: ids(|fact| fact.stored).count() as i64,
-                    },
-                )
-            }
-        }
-    }
-}
+use parties::{Fact, Plant, QUESTION, START_US, Truth, World, dice};
 
 /// The loop, in short: loads what is needed, applies, ticks.
 struct Loop<'a> {
@@ -357,6 +91,26 @@ impl<'a> Loop<'a> {
         };
         ledger
     }
+
+    /// Takes one more event as a batch of its own.
+    fn take_later(&mut self, event: AnyEvent) {
+        let topic = event.topic();
+        self.apply(&[Record { topic, partition: 0, offset: 1_000, appended_at_us: START_US, event }]);
+    }
+}
+
+/// What the books say.
+fn found(ledger: &QuestionLedger) -> Truth {
+    let ids = |kind| -> BTreeSet<SubmissionId> {
+        ledger.suspects.iter().filter(|suspect| suspect.kind == kind).map(|suspect| suspect.submission).collect()
+    };
+    Truth {
+        state: ledger.state,
+        lost: ids(Imbalance::Lost),
+        unstored: ids(Imbalance::Unstored),
+        phantom: ids(Imbalance::Phantom),
+        unclaimed: ledger.unclaimed,
+    }
 }
 
 /// The records in a random order that keeps each topic's own, some repeated, cut into batches.
@@ -420,17 +174,8 @@ fn play(plant: Plant, with_dead: bool, seed: u64) -> Result<(), TestCaseError> {
     prop_assert!(!early, "an imbalance was told before everybody could have told");
     [SETTLE_US, EDGE_WAIT_US].into_iter().for_each(|us| run.pass(us));
     let (ledger, truth) = (run.last(), world.truth(plant));
-    let ids = |kind| -> BTreeSet<SubmissionId> {
-        ledger.suspects.iter().filter(|suspect| suspect.kind == kind).map(|suspect| suspect.submission).collect()
-    };
-    let found = Truth {
-        state: ledger.state,
-        lost: ids(Imbalance::Lost),
-        unstored: ids(Imbalance::Unstored),
-        phantom: ids(Imbalance::Phantom),
-        unclaimed: ledger.unclaimed,
-    };
-    prop_assert_eq!(&found, &truth);
+    prop_assert_eq!(&found(&ledger), &truth);
+    prop_assert!(plant != Plant::Lost || run.state.ids() > 0, "books that never agreed hold their ids");
     let counts = [&truth.lost, &truth.unstored, &truth.phantom].map(|ids| ids.len() as i64);
     prop_assert_eq!([ledger.lost, ledger.unstored, ledger.phantom], counts);
     prop_assert_eq!(ledger.lanes.stored, world.facts.iter().filter(|fact| fact.stored).count() as i64);
@@ -462,7 +207,71 @@ fn play(plant: Plant, with_dead: bool, seed: u64) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A world whose books agree without a comparison. An edge of `silent` has players, and tells nothing.
+fn agreeing(seed: &mut u64, silent: Option<usize>) -> World {
+    let mut world = World::new(seed, Plant::Nothing, false);
+    world.facts.retain(|fact| fact.acked);
+    for fact in &mut world.facts {
+        let heard = silent != Some(fact.edge);
+        let scored = heard && fact.scored;
+        *fact = Fact { acked: heard, times: u8::from(heard), scored, stored: scored, ..fact.clone() };
+    }
+    world.dead.extend(silent);
+    world
+}
+
+/// The books agree, and what they held is let go; then more happens.
+fn play_on(plant: Plant, from_silence: bool, seed: u64) -> Result<(), TestCaseError> {
+    let mut seed = seed | 1;
+    let teller = 0;
+    let before = agreeing(&mut seed, from_silence.then_some(teller));
+    let mut after = World { dead: BTreeSet::new(), ..before.clone() };
+    if let Some(last) = after.facts.iter_mut().rfind(|fact| fact.lane == 0 && fact.times > 0) {
+        // The client library appended it anew.
+        last.times += u8::from(dice(&mut seed).is_multiple_of(2));
+    }
+    after.plant(&mut seed, plant);
+
+    let mut run = Loop::new(&before);
+    for batch in timeline(&before, &mut seed) {
+        run.apply(&batch);
+    }
+    [SETTLE_US, EDGE_WAIT_US].into_iter().for_each(|us| run.pass(us));
+    prop_assert_eq!((run.last().state, run.state.ids()), (LedgerState::Balanced, 0), "agreed books hold no ids");
+
+    run.world = &after;
+    run.take_later(after.counted_on(0));
+    let mine: Vec<&Fact> = after.facts.iter().filter(|fact| fact.edge == teller).collect();
+    if plant != Plant::Phantom || dice(&mut seed).is_multiple_of(2) {
+        let parts = after.tally(&after.edges[teller], 3, &mine, false);
+        parts.into_iter().for_each(|part| run.take_later(part));
+    }
+    [SETTLE_US, EDGE_WAIT_US].into_iter().for_each(|us| run.pass(us));
+    prop_assert_eq!(&found(&run.last()), &after.truth(plant));
+    Ok(())
+}
+
 proptest! {
+    #[test]
+    fn agreed_books_stay_closed_when_nothing_is_wrong(seed: u64, from_silence: bool) {
+        play_on(Plant::Nothing, from_silence, seed)?;
+    }
+
+    #[test]
+    fn a_loss_that_is_told_behind_agreed_books_is_found(seed: u64, from_silence: bool) {
+        play_on(Plant::Lost, from_silence, seed)?;
+    }
+
+    #[test]
+    fn an_answer_behind_agreed_books_that_is_not_stored_is_found(seed: u64) {
+        play_on(Plant::Unstored, false, seed)?;
+    }
+
+    #[test]
+    fn an_answer_from_nowhere_behind_agreed_books_is_found(seed: u64) {
+        play_on(Plant::Phantom, false, seed)?;
+    }
+
     #[test]
     fn nothing_is_found_where_nothing_is_wrong(seed: u64) {
         play(Plant::Nothing, false, seed)?;

@@ -1,18 +1,19 @@
 //! Comparing the answers one by one: what the edges acknowledged, what the log has, what is stored.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use quiz_game::lane::{Lane, LaneEffect};
 use quiz_schemas::events::{AnswersBody, AnswersRecord, Imbalance, LEDGER_SUSPECTS_MAX, Suspect};
-use quiz_schemas::{EdgeId, QuestionNo, SubmissionId};
+use quiz_schemas::{EdgeId, LaneNo, QuestionNo, SubmissionId};
 
 /// One lane's answers to one question, as the log and the store have them.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LaneAudit {
     /// Whether the log was there from the question's beginning: retention takes old records.
     pub whole: bool,
-    /// Every answer to the question in the log, and the edge that appended it; an answer that was
-    /// appended twice is here twice.
+    /// Every answer to the question in the log, in its order, and the edge that appended it; an answer
+    /// that was appended twice is here twice.
     pub logged: Vec<(EdgeId, SubmissionId)>,
     /// First answers, judged, that the store does not have.
     pub unstored: Vec<SubmissionId>,
@@ -20,6 +21,13 @@ pub struct LaneAudit {
     pub unscored: Vec<SubmissionId>,
     /// How many the store has.
     pub stored: i64,
+}
+
+impl LaneAudit {
+    /// What `edge` has among the first `count` answers in the log.
+    pub(super) fn first_of(&self, edge: &EdgeId, count: usize) -> impl Iterator<Item = SubmissionId> {
+        self.logged.iter().take(count).filter(move |logged| logged.0 == *edge).map(|logged| logged.1)
+    }
 }
 
 /// Plays a lane's records through its rules again.
@@ -78,7 +86,7 @@ impl Replay {
 pub(super) struct Claim<'a> {
     pub(super) edge: &'a EdgeId,
     /// The acked answers; none when they are not held any more.
-    pub(super) acked: Option<&'a [SubmissionId]>,
+    pub(super) acked: Option<Cow<'a, [SubmissionId]>>,
     /// How many answers it does not know the fate of.
     pub(super) unavailable: i64,
 }
@@ -97,18 +105,18 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Compares the edges' word with the lanes' answers.
-    pub(super) fn of(claims: &[Claim<'_>], lanes: &[LaneAudit]) -> Self {
+    pub(super) fn of(claims: &[Claim<'_>], lanes: &BTreeMap<LaneNo, LaneAudit>) -> Self {
         let mut found = Self::default();
         let mut logged: BTreeMap<&EdgeId, HashMap<SubmissionId, i64>> = BTreeMap::new();
-        for (edge, submission) in lanes.iter().flat_map(|lane| &lane.logged) {
+        for (edge, submission) in lanes.values().flat_map(|lane| &lane.logged) {
             *logged.entry(edge).or_default().entry(*submission).or_default() += 1;
         }
-        let whole = lanes.iter().all(|lane| lane.whole);
+        let whole = lanes.values().all(|lane| lane.whole);
         for claim in claims {
-            let Some(acked) = claim.acked else { continue };
+            let Some(acked) = &claim.acked else { continue };
             let mut left = logged.remove(claim.edge).unwrap_or_default();
             let claimed: HashSet<SubmissionId> = acked.iter().copied().collect();
-            for submission in acked {
+            for submission in acked.iter() {
                 match left.get_mut(submission) {
                     Some(times) if *times > 0 => *times -= 1,
                     // What retention took cannot be told from what was never there.
@@ -124,7 +132,7 @@ impl Findings {
             found.unclaimed += submissions.values().sum::<i64>();
             found.silent.insert(edge.clone());
         }
-        for lane in lanes {
+        for lane in lanes.values() {
             for &submission in &lane.unstored {
                 found.unstored += found.suspect(submission, Imbalance::Unstored);
             }

@@ -1,5 +1,6 @@
 //! The books of one question: what each party has told, and whether it adds up.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use quiz_schemas::events::{
@@ -25,6 +26,18 @@ struct LaneBook {
     opened_offset: Option<i64>,
     /// How many answers the store has.
     stored: Option<i64>,
+    /// How many answers the log had when the books agreed last.
+    agreed: usize,
+}
+
+/// What is known of the answers that an edge acknowledged.
+enum Acked {
+    /// Which they are.
+    Ids(Vec<SubmissionId>),
+    /// They are those that it had in the log when the books agreed: the log still knows them.
+    Agreed,
+    /// Nothing: they are not all there, or were dropped to keep within bounds.
+    Unknown,
 }
 
 /// What an edge has told.
@@ -32,9 +45,39 @@ struct EdgeBook {
     told: EdgeTallied,
     /// The acked ids by part; a telling counts when all its parts are there.
     parts: BTreeMap<i32, Vec<SubmissionId>>,
-    /// All of them; none when they are not all there, or were dropped to keep within bounds.
-    acked: Option<Vec<SubmissionId>>,
+    acked: Acked,
     complete: bool,
+}
+
+impl EdgeBook {
+    /// The ids of the acked answers, with the lanes' answers at hand; none when they are not known.
+    fn acked<'a>(
+        &'a self,
+        edge: &EdgeId,
+        lanes: &BTreeMap<LaneNo, LaneBook>,
+        audits: &BTreeMap<LaneNo, LaneAudit>,
+    ) -> Option<Cow<'a, [SubmissionId]>> {
+        match &self.acked {
+            Acked::Ids(ids) => Some(ids.into()),
+            Acked::Agreed => {
+                let logged = audits.iter().filter_map(|(lane, audit)| Some((lanes.get(lane)?.agreed, audit)));
+                Some(logged.flat_map(|(agreed, audit)| audit.first_of(edge, agreed)).collect())
+            }
+            Acked::Unknown => None,
+        }
+    }
+
+    fn ids(&self) -> usize {
+        let whole = if let Acked::Ids(ids) = &self.acked { ids.len() } else { 0 };
+        whole + self.parts.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Whether it acknowledged as many as it says, and received what it says to have done with them.
+    fn adds_up(&self) -> bool {
+        let EdgeTallied { received, acked, repeated, refused, unavailable, .. } = self.told;
+        let held = if let Acked::Ids(ids) = &self.acked { i64::try_from(ids.len()).unwrap_or(i64::MAX) } else { acked };
+        received == acked + repeated + refused + unavailable && held == acked
+    }
 }
 
 /// How far the books are.
@@ -139,14 +182,14 @@ impl Books {
         }
         if known.is_none_or(|(version, _)| version < tally.version) {
             let told = EdgeTallied { submissions: SubmissionList::default(), ..tally.clone() };
-            let book = EdgeBook { told, parts: BTreeMap::new(), acked: None, complete: false };
+            let book = EdgeBook { told, parts: BTreeMap::new(), acked: Acked::Unknown, complete: false };
             self.edges.insert(edge.clone(), book);
         }
         let book = self.edges.get_mut(edge).expect("it is there or was just put there");
         book.parts.insert(tally.part, tally.submissions.0.clone());
         if i32::try_from(book.parts.len()).is_ok_and(|parts| parts >= tally.parts) {
-            // Kept as long as the game goes on: as large as they are, and no larger.
-            book.acked = Some(std::mem::take(&mut book.parts).into_values().collect::<Vec<_>>().concat());
+            let ids = std::mem::take(&mut book.parts).into_values().collect::<Vec<_>>().concat();
+            book.acked = Acked::Ids(ids);
             book.complete = true;
         }
         self.news(at_us, now_us);
@@ -195,11 +238,7 @@ impl Books {
 
     /// Whether somebody's own counts do not add up.
     pub(super) fn is_miscounted(&self) -> bool {
-        let edge = |book: &EdgeBook| {
-            let EdgeTallied { received, acked, repeated, refused, unavailable, .. } = book.told;
-            let held = book.acked.as_ref().map_or(acked, |ids| i64::try_from(ids.len()).unwrap_or(i64::MAX));
-            book.complete && (received != acked + repeated + refused + unavailable || held != acked)
-        };
+        let edge = |book: &EdgeBook| book.complete && !book.adds_up();
         let lane = |book: &LaneBook| {
             let LaneCounts { received, scored, duplicate, late, refused, .. } = book.counts;
             received != scored + duplicate + late + refused
@@ -241,10 +280,14 @@ impl Books {
         if self.audits.len() < self.lanes.len() {
             return;
         }
-        let audits: Vec<LaneAudit> = std::mem::take(&mut self.audits).into_values().collect();
+        let audits = std::mem::take(&mut self.audits);
         let complete = self.edges.iter().filter(|(_, book)| book.complete);
         let claims: Vec<Claim<'_>> = complete
-            .map(|(edge, book)| Claim { edge, acked: book.acked.as_deref(), unavailable: book.told.unavailable })
+            .map(|(edge, book)| Claim {
+                edge,
+                acked: book.acked(edge, &self.lanes, &audits),
+                unavailable: book.told.unavailable,
+            })
             .collect();
         self.findings = Some(Findings::of(&claims, &audits));
     }
@@ -320,16 +363,26 @@ impl Books {
 
     /// How many submission ids are held.
     pub(super) fn ids(&self) -> usize {
-        let held = |book: &EdgeBook| {
-            book.acked.as_ref().map_or(0, Vec::len) + book.parts.values().map(Vec::len).sum::<usize>()
-        };
-        self.edges.values().map(held).sum()
+        self.edges.values().map(EdgeBook::ids).sum()
+    }
+
+    /// Lets the ids go that the log is known to hold, for the books agree: should they be opened again, they
+    /// are read there. So what is held grows with the questions under way, and not with a game's length.
+    pub(super) fn agreed(&mut self) {
+        self.edges.values_mut().filter(|book| book.complete).for_each(|book| book.acked = Acked::Agreed);
+        self.lanes
+            .values_mut()
+            .for_each(|lane| lane.agreed = usize::try_from(lane.counts.received).unwrap_or_default());
     }
 
     /// Drops the ids of closed books.
     pub(super) fn drop_ids(&mut self) -> usize {
-        let dropped = self.ids();
-        self.edges.values_mut().for_each(|book| book.acked = None);
-        dropped
+        let held = self.edges.values_mut().filter(|book| matches!(book.acked, Acked::Ids(_)));
+        held.map(|book| {
+            let dropped = book.ids();
+            book.acked = Acked::Unknown;
+            dropped
+        })
+        .sum()
     }
 }

@@ -154,6 +154,7 @@ impl Game {
         match books.stage(lanes, now_us) {
             Stage::Closed => None,
             Stage::Agreed => {
+                books.agreed();
                 self.tell(question, true, out);
                 None
             }

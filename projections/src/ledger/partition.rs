@@ -46,6 +46,12 @@ impl Partition {
         self.games.len()
     }
 
+    /// How many submission ids are held.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        self.games.values().map(Game::ids).sum()
+    }
+
     pub(super) fn needs(&self, batch: &[Record]) -> Vec<Key> {
         let mut keys = Vec::new();
         for game in &self.wanting {
@@ -165,7 +171,7 @@ impl Partition {
             self.wanting.remove(&id);
             Metric::GamesForgotten.count(1);
         }
-        if tallied && self.games.values().map(Game::ids).sum::<usize>() > IDS_MAX {
+        if tallied && self.ids() > IDS_MAX {
             let dropped: usize = self.games.values_mut().map(Game::drop_ids).sum();
             Metric::IdsDropped.count(dropped as u64);
         }
