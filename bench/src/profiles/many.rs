@@ -20,8 +20,17 @@ const QUESTIONS: u32 = 5;
 const SPREAD_S: f64 = 2.0;
 /// Players/s of all games together.
 const CONNECT_RATE: f64 = 1_500.0;
-/// For how long everybody is watched doing nothing, to know what that costs.
+/// How long a look lasts at what doing nothing costs.
 const IDLE: Duration = Duration::from_secs(5);
+/// Roles that have just started may have games of the run before to go through: it is looked until so many looks in
+/// a row show no less,
+const IDLE_LOOKS: u32 = 4;
+/// and no more often than this.
+const IDLE_LOOKS_MAX: u32 = 30;
+/// What counts as less: this part of the least so far.
+const IDLE_FALLS: f64 = 0.9;
+/// The least that a game is taken to cost, s: none is for nothing.
+const GAME_CPU_S_MIN: f64 = 0.001;
 /// The dearest game costs at most so many times the cheapest.
 const FLAT: f64 = 1.25;
 
@@ -33,6 +42,8 @@ struct Part {
     /// Processor time of roles and servers for each game, s: in all, and beside what idling costs.
     cpu_s: f64,
     cpu_above_idle_s: f64,
+    /// What idling costs, processor seconds a second.
+    idle_cores: f64,
 }
 
 /// One run.
@@ -43,16 +54,16 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         parts.push(part(bench, &fleet, games, seed).await?);
         fleet.down().await;
     }
-    let costs: Vec<f64> = parts.iter().map(|part| part.cpu_above_idle_s).collect();
+    let costs: Vec<f64> = parts.iter().map(|part| part.cpu_above_idle_s.max(GAME_CPU_S_MIN)).collect();
     let (least, most) =
         costs.iter().fold((f64::MAX, 0.0), |(least, most), cost| (f64::min(least, *cost), f64::max(most, *cost)));
     let Some(last) = parts.last() else { return Err(BenchError::Usage("there are no games".into())) };
-    let ratio = if least > 0.0 { most / least } else { 0.0 };
-    let mut figures = vec![Figure::new("dearest game ÷ cheapest", ratio, "×").target(Target::AtMost(FLAT))];
+    let mut figures = vec![Figure::new("dearest game ÷ cheapest", most / least, "×").target(Target::AtMost(FLAT))];
     for part in &parts {
         let name = |what: &str| format!("{what}, {} games", part.games);
         figures.push(Figure::new(&name("CPU per game above idling"), part.cpu_above_idle_s * 1000.0, "ms"));
         figures.push(Figure::new(&name("CPU per game"), part.cpu_s * 1000.0, "ms"));
+        figures.push(Figure::new(&name("idling before"), part.idle_cores, "cores"));
         figures.push(Figure::new(&name("ack p99"), part.played.ack().p99, "ms"));
         figures.push(Figure::new(&name("close to board p99"), part.played.board().p99, "ms"));
     }
@@ -81,9 +92,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
 async fn part(bench: &Bench, fleet: &Fleet, games: u32, seed: u64) -> Result<Part, BenchError> {
     bench.warm_up_servers(fleet, seed).await?;
     bench.warm_up(fleet, &load(200, 20, 3, Pace::Rate(200.0), seed ^ 0xff)).await?;
-    let before = fleet.ground().roster.snapshot();
-    sleep(IDLE).await;
-    let idle_per_s = cpu_s(&fleet.ground().roster.snapshot(), &before) / IDLE.as_secs_f64();
+    let idle_cores = idle_cores(fleet).await;
     let clients = games.div_ceil(LOAD_GAMES_MAX);
     let specs: Vec<LoadSpec> = (0..clients)
         .map(|no| {
@@ -105,9 +114,26 @@ async fn part(bench: &Bench, fleet: &Fleet, games: u32, seed: u64) -> Result<Par
         games,
         books,
         cpu_s: each(used_s),
-        cpu_above_idle_s: each((used_s - idle_per_s * took_s).max(0.0)),
+        cpu_above_idle_s: each((used_s - idle_cores * took_s).max(0.0)),
+        idle_cores,
         played,
     })
+}
+
+/// What doing nothing costs, processor seconds a second, once nothing is left to be done.
+async fn idle_cores(fleet: &Fleet) -> f64 {
+    let (mut least, mut since_less) = (f64::MAX, 0);
+    for _ in 0..IDLE_LOOKS_MAX {
+        let before = fleet.ground().roster.snapshot();
+        sleep(IDLE).await;
+        let cores = cpu_s(&fleet.ground().roster.snapshot(), &before) / IDLE.as_secs_f64();
+        since_less = if cores < least * IDLE_FALLS { 0 } else { since_less + 1 };
+        least = least.min(cores);
+        if since_less >= IDLE_LOOKS {
+            break;
+        }
+    }
+    least
 }
 
 /// Processor time of everybody but the load client, s.
