@@ -34,7 +34,8 @@ struct LaneBook {
 enum Acked {
     /// Which they are.
     Ids(Vec<SubmissionId>),
-    /// They are those that it had in the log when the books agreed: the log still knows them.
+    /// They are those that it had in the log when the books agreed: the log still knows them. Should retention
+    /// have taken some of it meanwhile, what came later counts as acked, too: then less is found, nothing wrong.
     Agreed,
     /// Nothing: they are not all there, or were dropped to keep within bounds.
     Unknown,
