@@ -9,13 +9,13 @@ mod parties;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use quiz_projections::ledger::{Doc, EDGE_WAIT_US, Key, LINGER_US, LedgerProjection, SETTLE_US};
+use quiz_projections::ledger::{Doc, EDGE_WAIT_US, Key, LINGER_US, LedgerProjection, OVER_US_MAX, SETTLE_US};
 use quiz_schemas::events::*;
 use quiz_schemas::{AnyEvent, SubmissionId, Topic};
 use quiz_store::{LedgerDoc, Write};
 use quiz_stream::{Output, Processor, Record};
 
-use parties::{Fact, Plant, QUESTION, START_US, Truth, World, dice};
+use parties::{Fact, Plant, QUESTION, START_US, Telling, Truth, Word, World, dice};
 
 /// The loop, in short: loads what is needed, applies, ticks.
 struct Loop<'a> {
@@ -149,7 +149,7 @@ fn timeline(world: &World, seed: &mut u64) -> Vec<Vec<Record>> {
 
 #[test]
 fn when_results_reached_sockets_begins_no_game() {
-    let world = World::new(&mut 7, Plant::Nothing, false);
+    let world = World::new(&mut 7, Plant::Nothing, Word::Whole);
     let batches = timeline(&world, &mut 7);
     let delivered = |record: &&Record| matches!(&record.event, AnyEvent::Tallies(tally) if matches!(tally.body, TalliesBody::EdgeDelivered(_)));
     let batch: Vec<Record> = batches.iter().flatten().filter(delivered).cloned().collect();
@@ -158,9 +158,9 @@ fn when_results_reached_sockets_begins_no_game() {
     assert_eq!((batch.is_empty(), run.state.games(), run.told.len()), (false, 0, 0));
 }
 
-fn play(plant: Plant, with_dead: bool, seed: u64) -> Result<(), TestCaseError> {
+fn play(plant: Plant, word: Word, seed: u64) -> Result<(), TestCaseError> {
     let mut seed = seed | 1;
-    let world = World::new(&mut seed, plant, with_dead);
+    let world = World::new(&mut seed, plant, word);
     let batches = timeline(&world, &mut seed);
     let mut run = Loop::new(&world);
     for batch in &batches {
@@ -179,7 +179,7 @@ fn play(plant: Plant, with_dead: bool, seed: u64) -> Result<(), TestCaseError> {
     let counts = [&truth.lost, &truth.unstored, &truth.phantom].map(|ids| ids.len() as i64);
     prop_assert_eq!([ledger.lost, ledger.unstored, ledger.phantom], counts);
     prop_assert_eq!(ledger.lanes.stored, world.facts.iter().filter(|fact| fact.stored).count() as i64);
-    prop_assert_eq!(ledger.edges.silent > 0, truth.unclaimed > 0);
+    prop_assert_eq!(ledger.edges.silent > 0, word == Word::Silent && truth.unclaimed > 0);
 
     // A successor reads it all again, or, of a game that was done, only a part: it tells nothing new.
     let part = [Topic::Sessions, Topic::Scores, Topic::Tallies][dice(&mut seed) as usize % 3];
@@ -202,6 +202,9 @@ fn play(plant: Plant, with_dead: bool, seed: u64) -> Result<(), TestCaseError> {
     prop_assert_eq!(run.told.len(), told, "what is read twice is told once");
     prop_assert_eq!(LedgerProjection.commit_point(&run.state, Topic::Sessions, 99), 0, "a successor reads it all");
     run.pass(LINGER_US);
+    let awaited = word == Word::CutOff && truth.unclaimed > 0;
+    prop_assert_eq!(run.state.games(), usize::from(awaited), "a game that is over waits for what is to come");
+    run.pass(OVER_US_MAX);
     prop_assert_eq!(run.state.games(), 0, "a game that is over is forgotten");
     prop_assert_eq!(LedgerProjection.commit_point(&run.state, Topic::Sessions, 99), 99);
     Ok(())
@@ -209,7 +212,7 @@ fn play(plant: Plant, with_dead: bool, seed: u64) -> Result<(), TestCaseError> {
 
 /// A world whose books agree without a comparison. An edge of `silent` has players, and tells nothing.
 fn agreeing(seed: &mut u64, silent: Option<usize>) -> World {
-    let mut world = World::new(seed, Plant::Nothing, false);
+    let mut world = World::new(seed, Plant::Nothing, Word::Whole);
     world.facts.retain(|fact| fact.acked);
     for fact in &mut world.facts {
         let heard = silent != Some(fact.edge);
@@ -243,12 +246,50 @@ fn play_on(plant: Plant, from_silence: bool, seed: u64) -> Result<(), TestCaseEr
     run.take_later(after.counted_on(0));
     let mine: Vec<&Fact> = after.facts.iter().filter(|fact| fact.edge == teller).collect();
     if plant != Plant::Phantom || dice(&mut seed).is_multiple_of(2) {
-        let parts = after.tally(&after.edges[teller], 3, &mine, false);
+        let last = plant == Plant::Phantom || dice(&mut seed).is_multiple_of(2);
+        let parts = after.tally(&after.edges[teller], Telling { question: QUESTION, version: 3, last }, &mine, false);
         parts.into_iter().for_each(|part| run.take_later(part));
     }
     [SETTLE_US, EDGE_WAIT_US].into_iter().for_each(|us| run.pass(us));
     prop_assert_eq!(&found(&run.last()), &after.truth(plant));
     Ok(())
+}
+
+/// An answer from nowhere is unclaimed while its edge may tell more, and found when it has told its last word,
+/// be it of another question.
+fn play_out(of_another_question: bool, seed: u64) -> Result<(), TestCaseError> {
+    let mut seed = seed | 1;
+    let mut world = World::new(&mut seed, Plant::Phantom, Word::Whole);
+    let edge = world.facts.last().expect("it was planted last").edge;
+    let mine: Vec<Fact> = world.facts.iter().filter(|fact| fact.edge == edge).cloned().collect();
+    let mine: Vec<&Fact> = mine.iter().collect();
+    world.dead.insert(edge);
+    let mut run = Loop::new(&world);
+    for batch in timeline(&world, &mut seed) {
+        run.apply(&batch);
+    }
+    let name = &world.edges[edge];
+    let first = Telling { question: QUESTION, version: 1, last: false };
+    world.tally(name, first, &mine, false).into_iter().for_each(|part| run.take_later(part));
+    [SETTLE_US, EDGE_WAIT_US, LINGER_US].into_iter().for_each(|us| run.pass(us));
+    let ledger = run.last();
+    prop_assert_eq!((ledger.state, ledger.unclaimed, ledger.phantom), (LedgerState::Balanced, 1, 0));
+
+    let last = if of_another_question {
+        world.tally(name, Telling { question: QUESTION + 1, version: 1, last: true }, &[], false)
+    } else {
+        world.tally(name, Telling { question: QUESTION, version: 2, last: true }, &mine, false)
+    };
+    last.into_iter().for_each(|part| run.take_later(part));
+    [SETTLE_US, EDGE_WAIT_US].into_iter().for_each(|us| run.pass(us));
+    let heard = World { dead: BTreeSet::new(), ..world.clone() };
+    prop_assert_eq!(&found(&run.last()), &heard.truth(Plant::Phantom));
+    prop_assert_eq!((run.last().phantom, run.last().unclaimed), (1, 0));
+    Ok(())
+}
+
+fn word() -> impl Strategy<Value = Word> {
+    prop_oneof![Just(Word::Whole), Just(Word::Silent), Just(Word::CutOff)]
 }
 
 proptest! {
@@ -274,36 +315,46 @@ proptest! {
 
     #[test]
     fn nothing_is_found_where_nothing_is_wrong(seed: u64) {
-        play(Plant::Nothing, false, seed)?;
+        play(Plant::Nothing, Word::Whole, seed)?;
     }
 
     #[test]
     fn a_dead_edge_is_no_imbalance(seed: u64) {
-        play(Plant::Nothing, true, seed)?;
+        play(Plant::Nothing, Word::Silent, seed)?;
+    }
+
+    #[test]
+    fn an_edge_whose_last_word_is_not_heard_is_no_imbalance(seed: u64) {
+        play(Plant::Nothing, Word::CutOff, seed)?;
+    }
+
+    #[test]
+    fn an_answer_from_nowhere_is_found_with_its_edges_last_word(seed: u64, of_another_question: bool) {
+        play_out(of_another_question, seed)?;
     }
 
     #[test]
     fn a_lost_answer_is_found(seed: u64) {
-        play(Plant::Lost, false, seed)?;
+        play(Plant::Lost, Word::Whole, seed)?;
     }
 
     #[test]
-    fn an_answer_that_is_not_stored_is_found(seed: u64, with_dead: bool) {
-        play(Plant::Unstored, with_dead, seed)?;
+    fn an_answer_that_is_not_stored_is_found(seed: u64, word in word()) {
+        play(Plant::Unstored, word, seed)?;
     }
 
     #[test]
-    fn a_stored_answer_that_was_not_scored_is_found(seed: u64, with_dead: bool) {
-        play(Plant::Unscored, with_dead, seed)?;
+    fn a_stored_answer_that_was_not_scored_is_found(seed: u64, word in word()) {
+        play(Plant::Unscored, word, seed)?;
     }
 
     #[test]
     fn an_answer_from_nowhere_is_found(seed: u64) {
-        play(Plant::Phantom, false, seed)?;
+        play(Plant::Phantom, Word::Whole, seed)?;
     }
 
     #[test]
     fn numbers_that_do_not_add_up_are_found(seed: u64) {
-        play(Plant::Miscounted, false, seed)?;
+        play(Plant::Miscounted, Word::Whole, seed)?;
     }
 }

@@ -89,6 +89,8 @@ pub(super) struct Claim<'a> {
     pub(super) acked: Option<Cow<'a, [SubmissionId]>>,
     /// How many answers it does not know the fate of.
     pub(super) unavailable: i64,
+    /// Whether it has no more to tell.
+    pub(super) last: bool,
 }
 
 /// What the comparison has found.
@@ -98,6 +100,8 @@ pub(super) struct Findings {
     pub(super) unstored: i64,
     pub(super) phantom: i64,
     pub(super) unclaimed: i64,
+    /// Whether an edge that has more to tell may claim some of them.
+    pub(super) awaits: bool,
     /// Edges that appended answers and have told nothing.
     pub(super) silent: BTreeSet<EdgeId>,
     pub(super) suspects: Vec<Suspect>,
@@ -126,7 +130,7 @@ impl Findings {
             }
             // One that was acknowledged and is there once more is a duplicate, and scored once.
             left.retain(|submission, times| *times > 0 && !claimed.contains(submission));
-            found.unexplained(&left, claim.unavailable);
+            found.unexplained(&left, claim);
         }
         for (edge, submissions) in logged {
             found.unclaimed += submissions.values().sum::<i64>();
@@ -147,10 +151,17 @@ impl Findings {
 
     /// Answers in the log that their edge did not acknowledge: each may be one of those whose append it gave
     /// up on. If there are more, some come from nowhere; which, nobody can tell. How often each is there says
-    /// nothing: after a timeout the client library appends anew what it does not know the fate of.
-    fn unexplained(&mut self, left: &HashMap<SubmissionId, i64>, unavailable: i64) {
-        let beyond = i64::try_from(left.len()).unwrap_or(i64::MAX) - unavailable;
+    /// nothing: after a timeout the client library appends anew what it does not know the fate of. An edge
+    /// that has more to tell may have taken them behind its last word; should it die before it says so, that
+    /// is what it took with it, as with a silent one.
+    fn unexplained(&mut self, left: &HashMap<SubmissionId, i64>, claim: &Claim<'_>) {
+        let beyond = i64::try_from(left.len()).unwrap_or(i64::MAX) - claim.unavailable;
         if beyond <= 0 {
+            return;
+        }
+        if !claim.last {
+            self.unclaimed += beyond;
+            self.awaits = true;
             return;
         }
         self.phantom += beyond;

@@ -114,6 +114,8 @@ pub(super) struct Books {
     pub(super) disputed: bool,
     audits: BTreeMap<LaneNo, LaneAudit>,
     findings: Option<Findings>,
+    /// Whether the last comparison left answers that an edge may yet claim.
+    awaits: bool,
 }
 
 impl Books {
@@ -125,6 +127,7 @@ impl Books {
         self.disputed = false;
         self.audits.clear();
         self.findings = None;
+        self.awaits = false;
     }
 
     /// These edges have players who may answer.
@@ -195,6 +198,16 @@ impl Books {
         }
         self.news(at_us, now_us);
         true
+    }
+
+    /// An edge has told its last word of the game. Of old questions it says none of its own: it keeps books of
+    /// the newest only.
+    pub(super) fn edge_is_done(&mut self, edge: &EdgeId, at_us: i64, now_us: i64) {
+        let Some(book) = self.edges.get_mut(edge).filter(|book| book.complete && !book.told.last) else { return };
+        book.told.last = true;
+        if self.awaits {
+            self.news(at_us, now_us);
+        }
     }
 
     /// How far the books are.
@@ -288,9 +301,12 @@ impl Books {
                 edge,
                 acked: book.acked(edge, &self.lanes, &audits),
                 unavailable: book.told.unavailable,
+                last: book.told.last,
             })
             .collect();
-        self.findings = Some(Findings::of(&claims, &audits));
+        let findings = Findings::of(&claims, &audits);
+        self.awaits = findings.awaits;
+        self.findings = Some(findings);
     }
 
     /// Whether the comparison was made.
@@ -360,6 +376,11 @@ impl Books {
     /// Whether the books are closed.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
+    }
+
+    /// Whether they are, and no edge is known to have more to tell that would explain something.
+    pub(super) fn is_complete(&self) -> bool {
+        self.settled && !self.awaits
     }
 
     /// How many submission ids are held.

@@ -106,6 +106,9 @@ impl Game {
     pub(super) fn take_tally(&mut self, record: &TalliesRecord, at_us: i64, now_us: i64) {
         if let TalliesBody::EdgeTallied(tally) = &record.body {
             self.books(tally.question).take_tally(&record.edge, tally, at_us, now_us);
+            if tally.last {
+                self.questions.values_mut().for_each(|books| books.edge_is_done(&record.edge, at_us, now_us));
+            }
         }
     }
 
@@ -135,7 +138,7 @@ impl Game {
             let at_us = self.step_question(question, lanes, now_us, out);
             wake_us = [wake_us, at_us].into_iter().flatten().min();
         }
-        let end_us = self.over.then(|| self.touched_us + if self.is_settled() { LINGER_US } else { OVER_US_MAX });
+        let end_us = self.over.then(|| self.touched_us + if self.is_complete() { LINGER_US } else { OVER_US_MAX });
         [wake_us, end_us].into_iter().flatten().min()
     }
 
@@ -201,9 +204,9 @@ impl Game {
         out.write.push(Write::Ledger(LedgerDoc { game: self.id, question, ledger }));
     }
 
-    /// Whether all books are closed.
-    pub(super) fn is_settled(&self) -> bool {
-        self.questions.values().filter(|books| books.closed).all(Books::is_settled)
+    /// Whether all books are closed, and nothing that is to come would explain more.
+    fn is_complete(&self) -> bool {
+        self.questions.values().filter(|books| books.closed).all(Books::is_complete)
     }
 
     /// Whether nothing more is expected of it.
@@ -211,7 +214,7 @@ impl Game {
         let quiet_us = now_us - self.touched_us;
         match (self.lanes, self.over) {
             (None, _) => quiet_us >= UNBEGUN_US,
-            (Some(_), true) => quiet_us >= if self.is_settled() { LINGER_US } else { OVER_US_MAX },
+            (Some(_), true) => quiet_us >= if self.is_complete() { LINGER_US } else { OVER_US_MAX },
             (Some(_), false) => false,
         }
     }

@@ -26,6 +26,25 @@ pub enum Plant {
     Miscounted,
 }
 
+/// What becomes of what one edge would tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Word {
+    /// All edges tell all.
+    Whole,
+    /// It tells nothing.
+    Silent,
+    /// Only its first telling is heard, which is not its last.
+    CutOff,
+}
+
+/// What a telling says of itself.
+#[derive(Clone, Copy)]
+pub struct Telling {
+    pub question: u16,
+    pub version: i32,
+    pub last: bool,
+}
+
 /// One answer, as each party knows it.
 #[derive(Clone, Debug)]
 pub struct Fact {
@@ -48,6 +67,8 @@ pub struct World {
     pub facts: Vec<Fact>,
     /// Edges that never tell.
     pub dead: BTreeSet<usize>,
+    /// Edges of which only the first telling is heard.
+    pub cut: BTreeSet<usize>,
     /// The edge whose numbers are bent.
     pub bent: Option<usize>,
 }
@@ -68,7 +89,7 @@ pub fn dice(seed: &mut u64) -> u64 {
 }
 
 impl World {
-    pub fn new(seed: &mut u64, plant: Plant, with_dead: bool) -> Self {
+    pub fn new(seed: &mut u64, plant: Plant, word: Word) -> Self {
         let edges: Vec<EdgeId> = (0..1 + dice(seed) % 3).map(|n| format!("edge-{n}").into()).collect();
         let lanes = 1 + (dice(seed) % 3) as LaneNo;
         let mut facts = Vec::new();
@@ -87,15 +108,17 @@ impl World {
                 stored: scored,
             });
         }
-        let dead = if with_dead { BTreeSet::from([(dice(seed) as usize) % edges.len()]) } else { BTreeSet::new() };
-        let mut world = Self { game: GameId::from_bits(dice(seed)), lanes, edges, facts, dead, bent: None };
+        let one = BTreeSet::from([(dice(seed) as usize) % edges.len()]);
+        let of = |wanted| if word == wanted { one.clone() } else { BTreeSet::new() };
+        let (dead, cut) = (of(Word::Silent), of(Word::CutOff));
+        let mut world = Self { game: GameId::from_bits(dice(seed)), lanes, edges, facts, dead, cut, bent: None };
         world.plant(seed, plant);
         world
     }
 
-    /// Adds what is wrong, at an edge that is alive.
+    /// Adds what is wrong, at an edge that tells all, when there is one.
     pub fn plant(&mut self, seed: &mut u64, plant: Plant) {
-        let edge = (0..self.edges.len()).find(|edge| !self.dead.contains(edge));
+        let edge = (0..self.edges.len()).find(|edge| !self.dead.contains(edge) && !self.cut.contains(edge));
         let fact = Fact {
             player: PlayerId::from_bits(900),
             submission: SubmissionId::from_bits(900_000_000_000 + dice(seed)),
@@ -135,8 +158,22 @@ impl World {
             lost: ids(&|fact| alive(fact) && fact.acked && fact.times == 0),
             unstored: ids(&|fact| fact.scored && !fact.stored),
             phantom,
-            unclaimed: self.facts.iter().filter(|fact| !alive(fact)).map(|fact| i64::from(fact.times)).sum(),
+            unclaimed: self.facts.iter().filter(|fact| !alive(fact)).map(|fact| i64::from(fact.times)).sum::<i64>()
+                + self.cut.iter().map(|&edge| self.behind_the_word_of(edge)).sum::<i64>(),
         }
+    }
+
+    fn taken_by(&self, edge: usize) -> Vec<&Fact> {
+        self.facts.iter().filter(|fact| fact.edge == edge).collect()
+    }
+
+    /// How many answers of an edge that was cut off are in the log and not explained by what it told.
+    fn behind_the_word_of(&self, edge: usize) -> i64 {
+        let mine = self.taken_by(edge);
+        let (told, untold) = mine.split_at(mine.len() / 2);
+        let unknown = told.iter().filter(|fact| !fact.acked);
+        let logged = unknown.clone().chain(untold).filter(|fact| fact.times > 0).count() as i64;
+        (logged - unknown.count() as i64).max(0)
     }
 
     pub fn session(&self, seq: i64, body: impl Into<SessionsBody>) -> AnyEvent {
@@ -206,13 +243,16 @@ impl World {
         ScoresRecord { game: self.game, lane, question: QUESTION, position, counts, body }.into()
     }
 
-    /// Two tellings of each edge that is alive, the first of them of half its answers.
+    /// Two tellings of each edge that is alive, the first of them of half its answers, the second the last.
     pub fn tallies(&self) -> Vec<AnyEvent> {
         let mut events = Vec::new();
         for (edge, name) in self.edges.iter().enumerate().filter(|(edge, _)| !self.dead.contains(edge)) {
-            let mine: Vec<&Fact> = self.facts.iter().filter(|fact| fact.edge == edge).collect();
-            for (version, part) in [(1, &mine[..mine.len() / 2]), (2, &mine[..])] {
-                events.extend(self.tally(name, version, part, self.bent == Some(edge)));
+            let mine = self.taken_by(edge);
+            let bent = self.bent == Some(edge);
+            let last = Telling { question: QUESTION, version: 2, last: true };
+            events.extend(self.tally(name, Telling { version: 1, last: false, ..last }, &mine[..mine.len() / 2], bent));
+            if !self.cut.contains(&edge) {
+                events.extend(self.tally(name, last, &mine, bent));
             }
             // When results reached sockets is in no books, not even as a question's own.
             let body = EdgeDelivered { question: QUESTION + 5, version: 1, results: Vec::new() }.into();
@@ -221,7 +261,8 @@ impl World {
         events
     }
 
-    pub fn tally(&self, edge: &EdgeId, version: i32, facts: &[&Fact], bent: bool) -> Vec<AnyEvent> {
+    pub fn tally(&self, edge: &EdgeId, telling: Telling, facts: &[&Fact], bent: bool) -> Vec<AnyEvent> {
+        let Telling { question, version, last } = telling;
         // What comes from nowhere is known to no edge.
         let known = |fact: &&&Fact| fact.submission.bits() < 900_000_000_000 || fact.acked;
         let acked: Vec<&&Fact> = facts.iter().filter(|fact| fact.acked).collect();
@@ -241,14 +282,14 @@ impl World {
                     _ => &ids[..],
                 };
                 let tallied = EdgeTallied {
-                    question: QUESTION,
+                    question,
                     version,
                     received: count + unavailable + i64::from(bent),
                     acked: count,
                     repeated: 0,
                     refused: 0,
                     unavailable,
-                    last: false,
+                    last,
                     part,
                     parts,
                     submissions: SubmissionList(own.to_vec()),

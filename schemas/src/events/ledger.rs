@@ -91,9 +91,10 @@ pub struct QuestionLedger {
     pub lost: i64,
     /// Scored and not in the store.
     pub unstored: i64,
-    /// In the store and not scored, or in the log and never taken by an edge.
+    /// In the store and not scored, or in the log and not taken by its edge, which has told its last word.
     pub phantom: i64,
-    /// In the log without an edge that says so, while edges are silent: they died before they told.
+    /// In the log without their edge saying so, which is silent or has more to tell: an edge that died before
+    /// it told all took that with it.
     pub unclaimed: i64,
     /// The answers that are wrong, at most [`LEDGER_SUSPECTS_MAX`].
     pub suspects: Vec<Suspect>,
