@@ -21,6 +21,7 @@ pub use recovery::Told;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use quiz_schemas::events::game_key;
 use quiz_schemas::topic::GAME_PARTITIONS;
 use quiz_schemas::{AnyEvent, EdgeId, GameId, PlayerId};
@@ -30,9 +31,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::wall_us;
 use crate::fair_time::BrokerClock;
-use crate::limits::{GAME_COMMANDS_MAX, GAMES_MAX};
+use crate::limits::{GAME_COMMANDS_MAX, GAMES_MAX, TELLINGS_MAX};
 use crate::tallies::{GameTallies, Tallies};
 use crate::telemetry;
 use route::{Partitions, Routes};
@@ -142,15 +142,14 @@ impl Games {
         self.shared.tallies.of(game)
     }
 
-    /// Tells all books for the last time: to be called when no socket is left. What is appended is to be
-    /// awaited by a flush of the producer.
-    pub fn tell_last(&self) {
-        for books in self.shared.tallies.all() {
-            for record in books.all(&self.shared.edge, wall_us(), true) {
-                // The flush waits for it; when it fails, there is no later time to tell it.
-                drop(self.shared.producer.append(&record));
-            }
-        }
+    /// Tells what is left of all books, and ends when the log has it: to be given up when the edge cannot wait
+    /// any longer. When no socket is left, it is the `last`.
+    pub async fn tell_rest(&self, last: bool) {
+        let tellings = self.shared.tallies.all().into_iter().map(|books| {
+            let shared = Arc::clone(&self.shared);
+            async move { teller::tell_rest(&shared, &books, last).await }
+        });
+        stream::iter(tellings).for_each_concurrent(TELLINGS_MAX, |telling| telling).await;
     }
 
     fn commands_of(&self, game: GameId) -> Option<mpsc::Sender<GameCommand>> {

@@ -156,6 +156,8 @@ pub const TALLIED_GAMES_MAX: usize = 20_000;
 /// How long changes in books that were told are collected before they are told again, and how long after a
 /// question's results it is told when they were written, ms.
 pub const TALLY_DELAY_MS: u64 = 1_000;
+/// Games of which an edge that stops tells the last books at once.
+pub const TELLINGS_MAX: usize = 256;
 /// Questions of one game of whose results an edge knows when they were written, the newest.
 pub const DELIVERED_QUESTIONS_MAX: usize = 4;
 /// Results that a socket writes before it is flushed; a board and an outcome come together.

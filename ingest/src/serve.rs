@@ -159,12 +159,16 @@ async fn drain(edge: &Edge, public_stop: &CancellationToken) {
     edge.switchboard.raise(Signal::Drain);
     tracing::info!(sockets = edge.open(), "draining");
     edge.sockets.close();
-    if timeout_at(deadline, edge.sockets.wait()).await.is_err() {
+    let all_gone = timeout_at(deadline, edge.sockets.wait()).await.is_ok();
+    if !all_gone {
         tracing::warn!(sockets = edge.open(), "sockets were left at the end of the drain");
     }
-    edge.games.tell_last();
     public_stop.cancel();
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(FLUSH_WAIT_MS));
+    let deadline = deadline.max(Instant::now() + Duration::from_millis(FLUSH_WAIT_MS));
+    if timeout_at(deadline, edge.games.tell_rest(all_gone)).await.is_err() {
+        tracing::warn!("books were left at the end of the drain");
+    }
+    let left = deadline.saturating_duration_since(Instant::now());
     if let Err(error) = edge.producer.flush(left).await {
         tracing::warn!(%error, "records were left at the end of the drain");
     }

@@ -178,7 +178,7 @@ impl GameTallies {
             }
             counts.version += 1;
             counts.changed = false;
-            counts.last = last;
+            counts.last |= last;
             records.extend(told(question, counts).into_iter().map(|tallied| record(tallied.into())));
         }
         records.extend(self.deliveries().news().into_iter().map(|delivered| record(delivered.into())));

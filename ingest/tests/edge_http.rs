@@ -173,7 +173,8 @@ async fn the_admin_port_tells_how_it_is() {
     let checks: Value = get("/readyz?verbose").await.json().await.unwrap();
     let names: Vec<&str> = checks.as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["started", "not_draining", "not_full", "kafka"]);
-    assert!(get("/metrics").await.text().await.unwrap().contains("quiz_ws_connections"));
+    let _somebody = rig.client().await;
+    assert!(get("/metrics").await.text().await.unwrap().contains("quiz_ws_connections 1"));
     let version: Value = get("/version").await.json().await.unwrap();
     assert_eq!(version["edge"], "edge-1");
     assert_eq!(get("/nothing").await.status(), 404);

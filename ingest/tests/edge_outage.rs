@@ -6,10 +6,12 @@ mod kit;
 
 use std::time::Duration;
 
-use kit::{Client, PATIENCE, Rig};
+use kit::{Client, PATIENCE, Rig, counter};
 use quiz_ingest::protocol::{ErrorCode, SUBPROTOCOL, ServerMessage};
 use quiz_schemas::AnyEvent;
-use quiz_schemas::events::{AnswersCounted, BoardPublished, JoinsBody};
+use quiz_schemas::events::{
+    AnswersCounted, BoardPublished, EdgeTallied, GameEnded, JoinsBody, OverReason, TalliesBody,
+};
 use quiz_schemas::quiz::AnswerKey;
 use tokio::time::{Instant, timeout};
 
@@ -92,6 +94,66 @@ async fn an_edge_that_stops_sends_its_players_away_and_loses_nothing() {
     let told = |record: &quiz_stream::Record| matches!(&record.event, AnyEvent::Tallies(_)).then_some(());
     rig.script.saw(told).await;
     assert_eq!(rig.script.count(is_gone), 0);
+}
+
+/// One player has answered the one question of a game, and the edge has told its books of it.
+async fn answered(rig: &Rig) -> Client {
+    let created = rig.create().await;
+    let mut ada = rig.client().await;
+    ada.join(created.pin, "Ada").await;
+    rig.script.open(created.game, 0).await;
+    ada.question().await;
+    ada.pick(0, 1, 2).await;
+    ada.ack().await;
+    rig.script.stop(created.game, 0).await;
+    rig.script.saw(|record| tallied(record).filter(|tallied| tallied.acked == 1)).await;
+    rig.script.say(created.game, GameEnded { reason: OverReason::Host, players: 1, top: Vec::new() }).await;
+    ada.until(|message| matches!(message, ServerMessage::Over(_)).then_some(())).await;
+    ada
+}
+
+fn tallied(record: &quiz_stream::Record) -> Option<EdgeTallied> {
+    let AnyEvent::Tallies(tallies) = &record.event else { return None };
+    if let TalliesBody::EdgeTallied(tallied) = &tallies.body { Some(tallied.clone()) } else { None }
+}
+
+async fn until_untold() {
+    let deadline = Instant::now() + PATIENCE;
+    while counter("quiz_edge_tallies_untold_total") == 0 {
+        assert!(Instant::now() < deadline, "the books were told without a broker");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The ledger takes a word that is not the last for one that may be followed by another.
+async fn last_word(rig: &Rig) -> EdgeTallied {
+    rig.script.saw(|record| tallied(record).filter(|tallied| tallied.last)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_books_of_a_game_are_told_when_the_broker_is_back() {
+    let rig = Rig::start_with(|config| config.game_idle = Duration::from_millis(100)).await;
+    let ada = answered(&rig).await;
+    rig.cluster.broker_down().unwrap();
+    drop(ada);
+    until_untold().await;
+    rig.cluster.broker_up().unwrap();
+    let last = last_word(&rig).await;
+    assert_eq!((last.question, last.received, last.acked), (0, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_stops_waits_for_the_broker_to_tell_its_last_books() {
+    let rig = Rig::start().await;
+    let mut ada = answered(&rig).await;
+    rig.cluster.broker_down().unwrap();
+    rig.edge.stop.cancel();
+    assert_eq!(ada.closed().await, 3001);
+    until_untold().await;
+    rig.cluster.broker_up().unwrap();
+    let last = last_word(&rig).await;
+    assert_eq!((last.question, last.received, last.acked), (0, 1, 1));
+    assert!(matches!(timeout(PATIENCE, rig.edge.done).await, Ok(Ok(Ok(())))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,13 +33,16 @@ pub(super) async fn run(shared: Arc<Shared>, game: GameId, partition: i32, mut i
     let mut channel = Channel::new(doc.view, cursor, now(&shared));
     let mut teller = Teller::new(Arc::clone(&shared), game);
     serve(&shared, game, &mut channel, &mut inbox, &mut teller).await;
-    teller.finish(channel.is_over()).await;
+    let over = channel.is_over();
+    drop(channel);
     // A reader that is still trying has not been counted.
     reader.abort();
     let counted = reader.await.unwrap_or(false);
     shared.partitions.release(partition, counted).await;
     inbox.close();
     refuse_all(inbox).await;
+    // Last, for this waits for the broker.
+    teller.finish(over).await;
 }
 
 async fn serve(

@@ -5,7 +5,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use quiz_schemas::events::TalliesRecord;
 use quiz_schemas::{GameId, QuestionNo};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Shared;
 use crate::clock::wall_us;
@@ -25,7 +25,7 @@ pub(super) struct Teller {
     /// When the sockets have had time to write the last results.
     results_due: Option<Instant>,
     /// A telling under way; there is one at a time.
-    telling: Option<BoxFuture<'static, ()>>,
+    telling: Option<BoxFuture<'static, bool>>,
 }
 
 impl Teller {
@@ -77,25 +77,43 @@ impl Teller {
         }
     }
 
-    /// Tells what is left when the game is let go. The books of a game that is over are put away.
+    /// Tells what is left when the game is let go. The books of a game that is over are put away then.
     pub(super) async fn finish(mut self, over: bool) {
         if let Some(telling) = self.telling.take() {
             telling.await;
         }
-        let rest = self.books.all(&self.shared.edge, wall_us(), over);
-        tell(Arc::clone(&self.shared), Arc::clone(&self.books), rest).await;
+        tell_rest(&self.shared, &self.books, over).await;
         if over {
             self.shared.tallies.put_away(self.game);
         }
     }
 }
 
-async fn tell(shared: Arc<Shared>, books: Arc<GameTallies>, records: Vec<TalliesRecord>) {
+/// Tells what is left, again and again until the log has it: there is no later time to do so. When it is the
+/// `last`, that is told, too.
+pub(super) async fn tell_rest(shared: &Arc<Shared>, books: &Arc<GameTallies>, last: bool) {
+    loop {
+        let rest = books.all(&shared.edge, wall_us(), last);
+        if rest.is_empty() || tell(Arc::clone(shared), Arc::clone(books), rest).await {
+            return;
+        }
+        sleep(Duration::from_millis(TALLY_DELAY_MS)).await;
+    }
+}
+
+/// False when some of it has to be told again.
+async fn tell(shared: Arc<Shared>, books: Arc<GameTallies>, records: Vec<TalliesRecord>) -> bool {
     let acks: Vec<_> = records.iter().map(|record| shared.producer.append(record)).collect();
+    let mut all = true;
     for (record, told) in records.iter().zip(join_all(acks).await) {
         let Err(error) = told else { continue };
         telemetry::tally_untold();
-        tracing::warn!(reason = error.reason(), "the books were not told");
-        books.untold(&record.body);
+        tracing::warn!(game = %record.game, reason = error.reason(), "the books were not told");
+        // What the log refuses for good it would refuse again.
+        if error.is_retriable() {
+            books.untold(&record.body);
+            all = false;
+        }
     }
+    all
 }

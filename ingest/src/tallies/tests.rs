@@ -150,6 +150,19 @@ fn what_is_open_is_not_told_and_what_is_unchanged_not_again() {
 }
 
 #[test]
+fn a_last_word_stays_the_last_when_it_has_to_be_told_again() {
+    let books = GameTallies::new(GameId::from_bits(7));
+    books.count(0, acked(1));
+    books.close(0);
+    for record in books.all(&edge(), 0, true) {
+        books.untold(&record.body);
+    }
+    let mut log = Log::default();
+    log.take(&books.news(&edge(), 0));
+    assert_eq!((log.0[&0][0].last, log.0[&0][0].version), (true, 2));
+}
+
+#[test]
 fn many_submissions_are_told_in_parts() {
     let books = GameTallies::new(GameId::from_bits(7));
     let all = TALLY_SUBMISSIONS_MAX as u64 * 2 + 1;

@@ -7,9 +7,10 @@ pub mod described;
 pub mod script;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quiz_ingest::http::Created;
 use quiz_ingest::pulse::Pulse;
 use quiz_ingest::{EdgeConfig, EdgeError, EdgeSetup};
@@ -99,8 +100,11 @@ pub async fn start_edge(
     config: EdgeConfig,
     name: &str,
 ) -> RunningEdge {
+    metrics();
     let kafka = cluster.kafka_config(name);
-    let producer = Producer::new(&kafka, Arc::clone(codec), ProducerOptions::default()).expect("a producer");
+    // As the binary has it.
+    let options = ProducerOptions { delivery_timeout_ms: 1_800, ..ProducerOptions::default() };
+    let producer = Producer::new(&kafka, Arc::clone(codec), options).expect("a producer");
     producer.ready(PATIENCE).await.expect("the cluster answers");
     let (tail, results) =
         Tail::start(&kafka, Arc::clone(codec), SchemaSource::fixed(), Topic::Results).expect("a tail");
@@ -118,7 +122,7 @@ pub async fn start_edge(
         tail,
         results,
         store: Arc::clone(store),
-        metrics_render: Arc::new(|| "quiz_ws_connections 0\n".to_string()),
+        metrics_render: Arc::new(|| metrics().render()),
         kafka_check: Arc::new(|| Box::pin(async { Ok(()) })),
         edge_id: name.into(),
         epoch: quiz_ingest::epoch_of(&cluster_id(&kafka, PATIENCE).await.expect("the cluster has an id")),
@@ -126,6 +130,19 @@ pub async fn start_edge(
     let done = tokio::spawn(quiz_ingest::serve(setup, stop.clone()));
     until_ready(admin).await;
     RunningEdge { address, admin, stop, done, pulse }
+}
+
+/// What the edges of this process have measured.
+fn metrics() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| PrometheusBuilder::new().install_recorder().expect("the process has none yet"))
+}
+
+/// What a counter without labels stands at.
+pub fn counter(name: &str) -> u64 {
+    let page = metrics().render();
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_default()
 }
 
 async fn until_ready(admin: SocketAddr) {
