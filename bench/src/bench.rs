@@ -1,6 +1,7 @@
 //! What all profiles share: programs, servers, sizes, floors, and the way to play one load.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
@@ -10,7 +11,7 @@ use crate::fleet::{Fleet, Formation};
 use crate::floor::echo::Stage;
 use crate::floor::kafka::{self, KafkaSpec};
 use crate::floor::{CrowdFloor, EchoFloor, Floors, KafkaFloor};
-use crate::ledger::{Books, books};
+use crate::ledger::{Alerts, Books, books};
 use crate::load::{Asking, LoadSpec, Pace, Played, play};
 use crate::sizes::{LANE_PLAYERS_MAX, LINGER_MS, Sizes};
 
@@ -49,6 +50,8 @@ pub struct Bench {
     pub floors: Mutex<Floors>,
     /// Whether the servers have had a steady load.
     pub warm: AtomicBool,
+    /// What the ledgers of the fleets that were taken down have found wrong since it was asked last.
+    pub alerts: Arc<Alerts>,
 }
 
 impl Bench {
@@ -57,7 +60,7 @@ impl Bench {
     /// # Errors
     /// When one does not become ready.
     pub async fn fleet(&self, edges: u32, scoring: u32) -> Result<Fleet, BenchError> {
-        Fleet::start(&self.program, &self.logs, &self.servers, Formation { edges, scoring }).await
+        Fleet::start(&self.program, &self.logs, &self.servers, Formation { edges, scoring }, &self.alerts).await
     }
 
     /// A short load of the given shape, whose figures are thrown away: the broker's JIT, connections and

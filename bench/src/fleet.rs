@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -9,6 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::child::Running;
 use crate::error::BenchError;
+use crate::ledger::Alerts;
+use crate::load::total;
 use crate::process::Roster;
 use crate::scrape;
 
@@ -16,6 +19,11 @@ use crate::scrape;
 const START_WAIT: Duration = Duration::from_secs(60);
 /// Between two looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Books that do not balance wait some seconds for news: the ledger has told all it will when it has told
+/// nothing for so long,
+const BOOKS_QUIET: Duration = Duration::from_secs(6);
+/// which is waited for no longer than this.
+const BOOKS_WAIT: Duration = Duration::from_secs(60);
 
 /// How many of each role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +55,7 @@ pub struct Fleet {
     roster: Roster,
     members: Vec<Member>,
     numbers: u32,
+    alerts: Arc<Alerts>,
 }
 
 struct Member {
@@ -57,7 +66,8 @@ struct Member {
 }
 
 impl Fleet {
-    /// Starts the roles and waits until each is ready.
+    /// Starts the roles and waits until each is ready. What the ledger finds wrong is added to `alerts` when
+    /// they are taken down.
     ///
     /// # Errors
     /// When one does not become so.
@@ -66,6 +76,7 @@ impl Fleet {
         logs: &Path,
         servers: &[(String, u32)],
         formation: Formation,
+        alerts: &Arc<Alerts>,
     ) -> Result<Self, BenchError> {
         let mut fleet = Self {
             program: program.to_path_buf(),
@@ -75,6 +86,7 @@ impl Fleet {
             roster: Roster::of(servers),
             members: Vec::new(),
             numbers: 0,
+            alerts: Arc::clone(alerts),
         };
         for role in ["sessions", "board", "ledger"] {
             fleet.add(role).await?;
@@ -121,10 +133,26 @@ impl Fleet {
         end(gone, &self.roster).await;
     }
 
-    /// Takes all down: edges first, which have clients.
+    /// Takes all down: edges first, which have clients, and whose last words the ledger takes in.
     pub async fn down(mut self) {
         self.stop("edge").await;
+        self.until_books_are_quiet().await;
+        for (_, admin) in self.roster.admins("ledger") {
+            self.alerts.ask(admin).await;
+        }
         end(std::mem::take(&mut self.members), &self.roster).await;
+    }
+
+    async fn until_books_are_quiet(&self) {
+        let deadline = Instant::now() + BOOKS_WAIT;
+        let mut told = None;
+        while Instant::now() < deadline {
+            let before = told.replace(total(&self.roster, "ledger", "quiz_ledger_questions_total", "").await);
+            if told == before {
+                break;
+            }
+            sleep(BOOKS_QUIET).await;
+        }
     }
 
     /// What a load needs. Who comes and goes later is on its roster, too.

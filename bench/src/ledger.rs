@@ -1,7 +1,9 @@
 //! The books of the games that were played, as the product's own auditor tells them.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -10,6 +12,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::error::BenchError;
+use crate::scrape;
 
 /// Games whose books are looked at, of each run; evenly chosen when there are more.
 pub const GAMES_LOOKED_AT_MAX: usize = 200;
@@ -19,6 +22,8 @@ const CLOSE_WAIT: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Looks at once.
 const LOOKS_AT_ONCE: usize = 2;
+/// The ledger's counter of what is wrong.
+const IMBALANCES: &str = "quiz_ledger_imbalances_total";
 
 /// What the books of some games say together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -51,6 +56,43 @@ impl Books {
             scored: self.scored + other.scored,
             wrong: self.wrong + other.wrong,
         }
+    }
+}
+
+/// What ledgers have found wrong in any game: their alert.
+#[derive(Debug, Default)]
+pub struct Alerts(Mutex<Told>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Told {
+    /// Nobody was asked.
+    #[default]
+    Nothing,
+    Wrong(u64),
+    /// One that was asked did not say.
+    Unknown,
+}
+
+impl Alerts {
+    /// Adds what a ledger has found since it was started.
+    pub async fn ask(&self, admin: SocketAddr) {
+        let page = scrape::get(admin, "/metrics").await;
+        self.add(page.ok().filter(|page| page.0 == 200).map(|(_, page)| scrape::sum(&page, IMBALANCES, "") as u64));
+    }
+
+    fn add(&self, wrong: Option<u64>) {
+        let mut told = self.0.lock().expect("no thread panics while it holds the lock");
+        *told = match (*told, wrong) {
+            (Told::Unknown, _) | (_, None) => Told::Unknown,
+            (Told::Nothing, Some(wrong)) => Told::Wrong(wrong),
+            (Told::Wrong(before), Some(wrong)) => Told::Wrong(before + wrong),
+        };
+    }
+
+    /// All of it, and begins anew; none when nobody was asked, or one did not say.
+    pub fn take(&self) -> Option<u64> {
+        let told = std::mem::take(&mut *self.0.lock().expect("no thread panics while it holds the lock"));
+        if let Told::Wrong(wrong) = told { Some(wrong) } else { None }
     }
 }
 
@@ -140,6 +182,16 @@ mod tests {
         assert!(imbalanced.are_wrong() && imbalanced.wrong == 2);
         assert!(balanced.and(imbalanced).are_wrong());
         assert_eq!(read("quizstream: there is no game", 1), None);
+    }
+
+    #[test]
+    fn alerts_are_known_when_all_have_said() {
+        let alerts = Alerts::default();
+        assert_eq!(alerts.take(), None, "nobody was asked");
+        [Some(1), Some(2)].into_iter().for_each(|wrong| alerts.add(wrong));
+        assert_eq!((alerts.take(), alerts.take()), (Some(3), None));
+        [Some(1), None, Some(2)].into_iter().for_each(|wrong| alerts.add(wrong));
+        assert_eq!(alerts.take(), None);
     }
 
     #[test]

@@ -100,6 +100,7 @@ async fn run(args: RunArgs) -> Result<ExitCode, BenchError> {
         sizes: if args.quick { sizes::QUICK } else { sizes::FULL },
         floors: Mutex::new(Floors::default()),
         warm: std::sync::atomic::AtomicBool::new(false),
+        alerts: std::sync::Arc::default(),
     };
     let earlier = load(&args.findings)?.unwrap_or_default();
     let mut found = Findings { machine: Machine::here(), ..Findings::default() };
@@ -135,6 +136,7 @@ async fn runs(bench: &Bench, profile: Profile, args: &RunArgs) -> ProfileResult 
         if let Some(failure) = &run.failure {
             eprintln!("quiz-bench:   it failed: {failure}");
         }
+        eprintln!("quiz-bench:   alerts {}", run.alerts.map_or("unknown".into(), |alerts| alerts.to_string()));
         runs.push(run);
     }
     ProfileResult {

@@ -100,6 +100,13 @@ impl Profile {
     /// # Errors
     /// When it cannot be measured. What is measured and bad is no error.
     pub async fn run(self, bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
+        let run = self.run_unaudited(bench, seed).await;
+        // Those of a run that failed are not the next one's.
+        let alerts = bench.alerts.take();
+        Ok(RunResult { alerts, ..run? })
+    }
+
+    async fn run_unaudited(self, bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         match self {
             Profile::Steady => steady::run(bench, bench.sizes.steady_rates.0, true, seed).await,
             Profile::Calm => steady::run(bench, bench.sizes.steady_rates.1, false, seed).await,

@@ -104,6 +104,10 @@ pub struct RunResult {
     pub roles: Vec<RoleUse>,
     /// The books of its games.
     pub books: Books,
+    /// Answers and counts that the ledger found wrong, of all games and with the edges' last words; none when
+    /// it was not asked, or did not say.
+    #[serde(default)]
+    pub alerts: Option<u64>,
     /// Why games did not come to their end.
     pub failure: Option<String>,
     /// What a reader should know.
@@ -113,9 +117,19 @@ pub struct RunResult {
 }
 
 impl RunResult {
+    /// Whether an answer was lost, or books do not balance.
+    pub fn lost_something(&self) -> bool {
+        self.books.are_wrong() || self.alerts.is_some_and(|alerts| alerts > 0)
+    }
+
+    /// Whether all books are closed and nothing is wrong.
+    pub fn is_balanced(&self) -> bool {
+        !self.lost_something() && self.books.open == 0
+    }
+
     /// Whether it misses a target, or failed.
     pub fn misses(&self) -> bool {
-        self.failure.is_some() || self.books.open > 0 || self.figures.iter().any(|figure| figure.meets() == Some(false))
+        self.failure.is_some() || !self.is_balanced() || self.figures.iter().any(|figure| figure.meets() == Some(false))
     }
 }
 
@@ -172,7 +186,7 @@ impl Findings {
 
     /// Whether any run lost an answer, or has books that do not balance.
     pub fn lost_something(&self) -> bool {
-        self.profiles.iter().flat_map(|profile| &profile.runs).any(|run| run.books.are_wrong())
+        self.profiles.iter().flat_map(|profile| &profile.runs).any(RunResult::lost_something)
     }
 }
 
@@ -232,5 +246,16 @@ mod tests {
         let text = serde_json::to_string(&found).expect("it has a JSON form");
         assert_eq!(serde_json::from_str::<Findings>(&text).expect("it was written by us"), found);
         assert!(!found.lost_something());
+        // Runs of before the ledger was asked have no such field.
+        let older = text.replace("\"alerts\":null,", "");
+        assert!(older != text);
+        assert_eq!(serde_json::from_str::<Findings>(&older).expect("it was written by us"), found);
+    }
+
+    #[test]
+    fn an_alert_of_a_game_that_nobody_looked_at_counts() {
+        let told = |alerts| RunResult { alerts, ..run(1.0, None) };
+        assert!(told(Some(1)).lost_something() && told(Some(1)).misses());
+        assert!(!told(Some(0)).misses() && !told(None).misses());
     }
 }

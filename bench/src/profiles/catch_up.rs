@@ -124,6 +124,7 @@ fn finish(played: &Played, times: Times, traces: &Traces, rate: f64, books: Book
         // Workers that were stopped have taken what they used with them.
         roles: Vec::new(),
         books,
+        alerts: None,
         failure: played.games().1.or_else(|| drained_s.is_none().then(|| "scoring did not become level".into())),
         notes,
         plots: vec![Plot {

@@ -84,6 +84,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         answers: last.played.counts().2,
         roles: last.played.used(),
         books: parts.iter().fold(Books::default(), |sum, part| sum.and(part.books)),
+        alerts: None,
         failure: parts.iter().find_map(|part| part.played.games().1),
         notes,
         plots: plots(&parts),

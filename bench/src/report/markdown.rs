@@ -45,7 +45,7 @@ fn summary(out: &mut String, found: &Findings) {
             "| {} | books | {} | all balanced | {} |",
             profile.name,
             books(run),
-            if run.books.are_wrong() || run.books.open > 0 { "misses" } else { "meets" }
+            if run.is_balanced() { "meets" } else { "misses" }
         );
     }
     out.push('\n');
@@ -185,6 +185,9 @@ fn books(run: &RunResult) -> String {
     if books.are_wrong() {
         let _ = write!(words, ", {} answers wrong", books.wrong);
     }
+    if let Some(alerts) = run.alerts {
+        let _ = write!(words, ", {alerts} alerts of any game");
+    }
     words
 }
 
@@ -274,8 +277,12 @@ mod tests {
     fn a_failure_and_wrong_books_are_told() {
         let mut run = RunResult { failure: Some("no edge let them in".into()), ..RunResult::default() };
         run.books = crate::ledger::Books { games: 2, balanced: 1, open: 0, scored: 9, wrong: 3 };
+        run.alerts = Some(4);
         let profile = ProfileResult { name: "burst".into(), runs: vec![run], ..ProfileResult::default() };
         let page = page(&Findings { profiles: vec![profile], ..Findings::default() }, "bench");
-        assert!(page.contains("It failed: no edge let them in.") && page.contains("3 answers wrong"), "{page}");
+        assert!(
+            page.contains("It failed: no edge let them in.") && page.contains("3 answers wrong, 4 alerts"),
+            "{page}"
+        );
     }
 }
