@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use quiz_schemas::events::{AnswersRecord, Imbalance, LedgerState};
 use quiz_schemas::{AnyEvent, LaneKey, Topic};
 use quiz_store::{LedgerDoc, Store, StoreError, Write};
@@ -52,6 +54,10 @@ impl LaneLog for RangeLog {
     }
 }
 
+/// Reads of one load that are under way at once. One after the other, those of a thousand games take longer than
+/// a load may on a store that is busy, and are made anew.
+const READS_IN_FLIGHT_MAX: usize = 16;
+
 /// The ledger's store.
 #[derive(Clone)]
 pub struct LedgerStore {
@@ -90,23 +96,27 @@ impl LedgerStore {
         }
         Ok(audits)
     }
+
+    fn read(&self, key: Key, audits: &mut BTreeMap<LaneQuestion, LaneAudit>) -> BoxFuture<'_, Result<Doc, StoreError>> {
+        match key {
+            Key::Books(game) => async move { Ok(Doc::Books(game, self.store.ledgers(game).await?)) }.boxed(),
+            Key::Count(at) => {
+                async move { Ok(Doc::Count(at, self.store.answers_count(at.lane, at.question).await?)) }.boxed()
+            }
+            Key::Audit { at, .. } => {
+                let audit = audits.remove(&at).unwrap_or_default();
+                async move { Ok(Doc::Audit(at, audit)) }.boxed()
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl StateStore<LedgerProjection> for LedgerStore {
     async fn load(&self, keys: &[Key]) -> Result<Vec<Doc>, StoreUnavailable> {
         let mut audits = self.audits(keys).await?;
-        let mut docs = Vec::with_capacity(keys.len());
-        for key in keys {
-            docs.push(match *key {
-                Key::Books(game) => Doc::Books(game, self.store.ledgers(game).await.map_err(unavailable)?),
-                Key::Count(at) => {
-                    Doc::Count(at, self.store.answers_count(at.lane, at.question).await.map_err(unavailable)?)
-                }
-                Key::Audit { at, .. } => Doc::Audit(at, audits.remove(&at).unwrap_or_default()),
-            });
-        }
-        Ok(docs)
+        let reads: Vec<_> = keys.iter().map(|key| self.read(*key, &mut audits)).collect();
+        stream::iter(reads).buffered(READS_IN_FLIGHT_MAX).try_collect().await.map_err(unavailable)
     }
 
     async fn write(&self, writes: &[Write]) -> Result<(), StoreUnavailable> {
