@@ -19,9 +19,9 @@ use crate::scrape;
 const START_WAIT: Duration = Duration::from_secs(60);
 /// Between two looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Books that do not balance wait some seconds for news: the ledger has told all it will when it has told
-/// nothing for so long,
-const BOOKS_QUIET: Duration = Duration::from_secs(6);
+/// The ledger gives an edge that told nothing ten seconds, and books that do not balance three: a ledger that
+/// keeps up has told all it will when it has told nothing for so long,
+const BOOKS_QUIET: Duration = Duration::from_secs(12);
 /// which is waited for no longer than this.
 const BOOKS_WAIT: Duration = Duration::from_secs(60);
 

@@ -62,7 +62,7 @@ impl Profile {
             Profile::Calm => steady(sizes.steady_rates.1),
             Profile::Knee => format!(
                 "{} players in {} games; the rate rises by 12 % every {:.0} s from {:.0} answers/s until ack p99 is above 100 ms or scoring more than 1 s behind. The knee is the last rate that held, as it was really offered.",
-                sizes.knee.0, sizes.knee.1, sizes.knee_step_s, sizes.knee_from
+                sizes.steady.0, sizes.steady.1, sizes.knee_step_s, sizes.knee_from
             ),
             Profile::Burst => format!(
                 "One game of {} players on 2 edges, all of whom answer as soon as they see the question.",

@@ -3,14 +3,12 @@
 /// All sizes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Sizes {
-    /// Players and games of the steady load, each game with as many.
+    /// Players and games of the steady load and of the search for its knee, each game with as many.
     pub steady: (u32, u32),
     /// How long it lasts, s.
     pub steady_s: f64,
     /// The two rates, answers/s over the whole time.
     pub steady_rates: (f64, f64),
-    /// Players and games of the search for the knee.
-    pub knee: (u32, u32),
     /// Where the search begins, answers/s.
     pub knee_from: f64,
     /// Where it is given up, answers/s.
@@ -54,7 +52,6 @@ pub const FULL: Sizes = Sizes {
     steady: (10_000, 10),
     steady_s: 60.0,
     steady_rates: (10_000.0, 1_000.0),
-    knee: (10_000, 10),
     knee_from: 1_000.0,
     knee_to: 60_000.0,
     knee_step_s: 20.0,
@@ -79,7 +76,6 @@ pub const QUICK: Sizes = Sizes {
     steady: (500, 5),
     steady_s: 6.0,
     steady_rates: (500.0, 100.0),
-    knee: (500, 5),
     knee_from: 300.0,
     knee_to: 400.0,
     knee_step_s: 4.0,

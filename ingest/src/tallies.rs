@@ -70,6 +70,12 @@ impl GameTallies {
         Self { game, books: Mutex::default(), deliveries: Mutex::default(), late: Notify::new() }
     }
 
+    /// Whose they are.
+    #[must_use]
+    pub fn game(&self) -> GameId {
+        self.game
+    }
+
     fn books(&self) -> MutexGuard<'_, Books> {
         // Nothing under the lock can leave the books half written.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)

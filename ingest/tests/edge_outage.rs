@@ -6,12 +6,10 @@ mod kit;
 
 use std::time::Duration;
 
-use kit::{Client, PATIENCE, Rig, counter};
+use kit::{Client, PATIENCE, Rig, counter, tallied};
 use quiz_ingest::protocol::{ErrorCode, SUBPROTOCOL, ServerMessage};
 use quiz_schemas::AnyEvent;
-use quiz_schemas::events::{
-    AnswersCounted, BoardPublished, EdgeTallied, GameEnded, JoinsBody, OverReason, TalliesBody,
-};
+use quiz_schemas::events::{AnswersCounted, BoardPublished, EdgeTallied, GameEnded, JoinsBody, OverReason};
 use quiz_schemas::quiz::AnswerKey;
 use tokio::time::{Instant, timeout};
 
@@ -110,11 +108,6 @@ async fn answered(rig: &Rig) -> Client {
     rig.script.say(created.game, GameEnded { reason: OverReason::Host, players: 1, top: Vec::new() }).await;
     ada.until(|message| matches!(message, ServerMessage::Over(_)).then_some(())).await;
     ada
-}
-
-fn tallied(record: &quiz_stream::Record) -> Option<EdgeTallied> {
-    let AnyEvent::Tallies(tallies) = &record.event else { return None };
-    if let TalliesBody::EdgeTallied(tallied) = &tallies.body { Some(tallied.clone()) } else { None }
 }
 
 async fn until_untold() {

@@ -7,11 +7,10 @@ mod kit;
 
 use std::time::Duration;
 
-use kit::{Client, Rig};
+use kit::{Client, Rig, tallied};
 use quiz_ingest::protocol::{Cursor, ErrorCode, ServerMessage};
 use quiz_schemas::events::{
-    AnswerSubmitted, AnswersBody, BoardPublished, EdgeTallied, GameEnded, Outcome, OutcomesPublished, OverReason,
-    TalliesBody, Verdict,
+    AnswerSubmitted, AnswersBody, BoardPublished, GameEnded, Outcome, OutcomesPublished, OverReason, Verdict,
 };
 use quiz_schemas::quiz::{AnswerKey, Picks, Response};
 use quiz_schemas::{AnyEvent, GameId, PlayerId, Position, submission_digest};
@@ -22,16 +21,6 @@ fn submitted(record: &Record) -> Option<AnswerSubmitted> {
     match &record.event {
         AnyEvent::Answers(answers) => match &answers.body {
             AnswersBody::AnswerSubmitted(submitted) => Some(submitted.clone()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn tallied(record: &Record) -> Option<EdgeTallied> {
-    match &record.event {
-        AnyEvent::Tallies(tallies) => match &tallies.body {
-            TalliesBody::EdgeTallied(tallied) => Some(tallied.clone()),
             _ => None,
         },
         _ => None,

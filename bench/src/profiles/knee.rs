@@ -34,7 +34,7 @@ impl Step {
 
 /// One run.
 pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
-    let (players, games) = bench.sizes.knee;
+    let (players, games) = bench.sizes.steady;
     let fleet = bench.fleet(EDGES, SCORING).await?;
     bench.warm_up_steady(&fleet, (players, games), bench.sizes.knee_from, seed).await?;
     let mut steps: Vec<Step> = Vec::new();

@@ -104,16 +104,20 @@ pub(super) async fn tell_rest(shared: &Arc<Shared>, books: &Arc<GameTallies>, la
 /// False when some of it has to be told again.
 async fn tell(shared: Arc<Shared>, books: Arc<GameTallies>, records: Vec<TalliesRecord>) -> bool {
     let acks: Vec<_> = records.iter().map(|record| shared.producer.append(record)).collect();
-    let mut all = true;
+    let (mut all, mut failed, mut why) = (true, 0u32, "");
     for (record, told) in records.iter().zip(join_all(acks).await) {
         let Err(error) = told else { continue };
         telemetry::tally_untold();
-        tracing::warn!(game = %record.game, reason = error.reason(), "the books were not told");
+        (failed, why) = (failed + 1, error.reason());
         // What the log refuses for good it would refuse again.
         if error.is_retriable() {
             books.untold(&record.body);
             all = false;
         }
+    }
+    if failed > 0 {
+        // One line for all: while the broker is away every game says so again and again.
+        tracing::warn!(game = %books.game(), records = failed, reason = why, "the books were not told");
     }
     all
 }

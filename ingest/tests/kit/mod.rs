@@ -14,11 +14,12 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quiz_ingest::http::Created;
 use quiz_ingest::pulse::Pulse;
 use quiz_ingest::{EdgeConfig, EdgeError, EdgeSetup};
+use quiz_schemas::events::{EdgeTallied, TalliesBody};
 use quiz_schemas::quiz::{AnswerKey, Picks, Question, QuestionKind, Quiz};
-use quiz_schemas::{Codec, Topic};
+use quiz_schemas::{AnyEvent, Codec, Topic};
 use quiz_store::Store;
 use quiz_store::embedded::EmbeddedStore;
-use quiz_stream::{EmbeddedCluster, Producer, ProducerOptions, SchemaSource, Tail, cluster_id};
+use quiz_stream::{EmbeddedCluster, Producer, ProducerOptions, Record, SchemaSource, Tail, cluster_id};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -143,6 +144,12 @@ pub fn counter(name: &str) -> u64 {
     let page = metrics().render();
     let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or_default()
+}
+
+/// What an edge told of its answers, if the record is that.
+pub fn tallied(record: &Record) -> Option<EdgeTallied> {
+    let AnyEvent::Tallies(tallies) = &record.event else { return None };
+    if let TalliesBody::EdgeTallied(tallied) = &tallies.body { Some(tallied.clone()) } else { None }
 }
 
 async fn until_ready(admin: SocketAddr) {
