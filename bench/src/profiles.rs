@@ -61,7 +61,7 @@ impl Profile {
             Profile::Steady => steady(sizes.steady_rates.0),
             Profile::Calm => steady(sizes.steady_rates.1),
             Profile::Knee => format!(
-                "{} players in {} games; the rate rises by 12 % every {:.0} s from {:.0} answers/s until ack p99 is above 100 ms or scoring more than 1 s behind. The knee is the last rate that held, as it was really offered.",
+                "{} players in {} games; the rate rises by 12 % every {:.0} s from {:.0} answers/s until ack p99 is above 100 ms or scoring more than 1 s behind, twice at the same rate. The knee is the last rate that held, as it was really offered.",
                 sizes.steady.0, sizes.steady.1, sizes.knee_step_s, sizes.knee_from
             ),
             Profile::Burst => format!(
