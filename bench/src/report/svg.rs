@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use crate::result::Plot;
 
-const WIDTH: f64 = 640.0;
+const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 320.0;
-/// Room beside the curves: left, right, top, bottom.
-const ROOM: (f64, f64, f64, f64) = (64.0, 20.0, 36.0, 48.0);
+/// Room beside the curves: left, right (their names stand there), top, bottom.
+const ROOM: (f64, f64, f64, f64) = (64.0, 150.0, 36.0, 48.0);
 /// Ticks that are aimed at on an axis.
 const TICKS: f64 = 6.0;
 /// Points of one curve; of more, every other is left out until they are fewer.
@@ -93,7 +93,7 @@ pub fn draw(plot: &Plot) -> String {
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" points=\"{}\"/>",
             points.join(" ")
         );
-        let at = (WIDTH - right - 130.0, top + 12.0 + 14.0 * no as f64);
+        let at = (WIDTH - right + 36.0, top + 12.0 + 14.0 * no as f64);
         let _ = writeln!(
             out,
             "<rect x=\"{}\" y=\"{}\" width=\"10\" height=\"3\" fill=\"{colour}\"/>",
