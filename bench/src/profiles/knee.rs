@@ -112,7 +112,7 @@ async fn finish(bench: &Bench, steps: Vec<Step>, keys: u32) -> Result<RunResult,
                 notes.push(format!("behind the knee: {failure}"));
             }
         }
-        None => notes.push("no step gave: the search ended at its highest rate".into()),
+        None => notes.push("no rate gave: the search ended at its highest rate".into()),
     }
     Ok(RunResult {
         figures,
@@ -129,8 +129,9 @@ async fn finish(bench: &Bench, steps: Vec<Step>, keys: u32) -> Result<RunResult,
 /// Of each rate that held in its second look only: what its first showed.
 fn gave_then_held(steps: &[Step]) -> impl Iterator<Item = String> {
     steps.windows(2).filter(|pair| pair[0].target == pair[1].target && pair[1].holds()).map(|pair| {
+        let failure = pair[0].played.games().1.map_or_else(String::new, |failure| format!(", {failure}"));
         format!(
-            "{:.0}/s held in its second look (ack p99 {:.0} ms); in its first, ack p99 {:.0} ms, scoring {:.2} s behind",
+            "{:.0}/s held in its second look (ack p99 {:.0} ms); in its first, ack p99 {:.0} ms, scoring {:.2} s behind{failure}",
             pair[1].target,
             pair[1].played.ack().p99,
             pair[0].played.ack().p99,
