@@ -11,6 +11,7 @@ mod flush;
 pub mod limits;
 mod machine;
 pub mod metrics;
+mod rounds;
 mod schemas;
 mod task;
 mod transaction;

@@ -9,33 +9,57 @@ use quiz_schemas::events::{JoinsRecord, PlayerConnected};
 use quiz_schemas::{AnyEvent, Codec, GameId, PlayerId, Position, Topic};
 use quiz_stream::group::limits::{
     BUFFER_RECORDS_MAX, COMMIT_INTERVAL_US, FENCES_MAX, FLUSHES_MAX, REVOKE_DRAIN_US, SHUTDOWN_DRAIN_US,
+    WRITE_INTERVAL_US,
 };
 use quiz_stream::group::{Action, Event, Fatal, Machine, Now, RawRecord, TaskId};
 use quiz_stream::{Delivery, GroupSpec, Output, Processor, Record};
 
 /// Each batch leads to one record and one write: the offset of its last record.
+#[derive(Default)]
 struct Plain {
-    delivery: Delivery,
+    transactional: bool,
     writes: bool,
+    /// Beside that write there is one that seals it: the same, negative and less 1.
+    seals: bool,
+    /// The offset from which on a batch needs to have been supplied with a document.
+    needs_from: Option<i64>,
 }
 
 impl Processor for Plain {
-    type State = ();
+    /// Whether it has been supplied.
+    type State = bool;
     type Key = ();
     type Doc = ();
     type Write = i64;
 
     fn group(&self) -> GroupSpec {
         let reads = &[Topic::Commands, Topic::Joins];
-        GroupSpec { id: "plain", reads, restores_from: None, delivery: self.delivery }
+        let delivery = if self.transactional { Delivery::Transactional } else { Delivery::AtLeastOnce };
+        GroupSpec { id: "plain", reads, restores_from: None, delivery }
     }
 
-    fn start(&self, _partition: i32) {}
+    fn start(&self, _partition: i32) -> bool {
+        false
+    }
 
-    fn apply(&self, (): &mut (), batch: &[Record], _now_us: i64) -> Output<i64> {
+    fn needs(&self, &supplied: &bool, batch: &[Record]) -> Vec<()> {
+        let lacks = !supplied && self.needs_from.is_some_and(|from| batch.iter().any(|record| record.offset >= from));
+        if lacks { vec![()] } else { Vec::new() }
+    }
+
+    fn supply(&self, supplied: &mut bool, _docs: Vec<()>) {
+        *supplied = true;
+    }
+
+    fn apply(&self, _supplied: &mut bool, batch: &[Record], _now_us: i64) -> Output<i64> {
         let last = batch.last().unwrap();
-        let write = if self.writes { vec![last.offset] } else { Vec::new() };
+        let mut write = if self.writes { vec![last.offset] } else { Vec::new() };
+        write.extend(self.seals.then_some(-last.offset - 1));
         Output { produce: vec![last.event.clone()], write, ..Output::default() }
+    }
+
+    fn seals(&self, &write: &i64) -> bool {
+        write < 0
     }
 }
 
@@ -48,9 +72,17 @@ struct Bench {
 
 impl Bench {
     fn new(delivery: Delivery, writes: bool) -> Self {
+        Self::of(Plain { transactional: delivery == Delivery::Transactional, writes, ..Plain::default() })
+    }
+
+    fn of(plain: Plain) -> Self {
         let codec = Arc::new(Codec::with_fixed_ids());
-        let machine = Machine::new(Arc::new(Plain { delivery, writes }), Arc::clone(&codec), 1);
+        let machine = Machine::new(Arc::new(plain), Arc::clone(&codec), 1);
         Self { machine, codec, now_us: 0, next: 0 }
+    }
+
+    fn wake_in_us(&self) -> Option<i64> {
+        self.machine.wake_in_us(Now { wall_us: self.now_us, steady_us: self.now_us })
     }
 
     fn handle(&mut self, event: Event<Plain>) -> Vec<Action<Plain>> {
@@ -64,12 +96,16 @@ impl Bench {
     }
 
     fn fetch(&mut self, count: i64) -> Vec<Action<Plain>> {
+        self.fetch_of(0, count)
+    }
+
+    fn fetch_of(&mut self, partition: i32, count: i64) -> Vec<Action<Plain>> {
         let body = PlayerConnected { player: PlayerId::from_bits(1) }.into();
         let event: AnyEvent = JoinsRecord { game: GameId::from_bits(1), at_us: 0, edge: "t".into(), body }.into();
         let value: Bytes = self.codec.encode_any(&event).unwrap().into();
         let record = |offset| RawRecord {
             topic: Topic::Joins,
-            partition: 0,
+            partition,
             offset,
             appended_at_us: 0,
             key: None,
@@ -133,6 +169,81 @@ fn batches_are_pipelined_within_bounds() {
     });
     assert_eq!(carried, Some(FLUSHES_MAX - 1));
     assert_eq!(committed_offset(&actions), Some(1), "only the first batch is finished");
+}
+
+/// The writes of each write action.
+fn written(actions: &[Action<Plain>]) -> Vec<Vec<i64>> {
+    let writes = actions.iter().map(|action| match action {
+        Action::Write { writes, .. } => Some(writes.to_vec()),
+        _ => None,
+    });
+    writes.flatten().collect()
+}
+
+/// A write goes at once when there was none for a while; what comes behind it waits for the next round, which all
+/// partition numbers are in. The loop wakes for it.
+#[test]
+fn writes_go_in_rounds() {
+    let mut bench = Bench::new(Delivery::AtLeastOnce, true);
+    bench.handle(Event::Assigned([whole(0), whole(1)].concat()));
+    let [first, second] = [0, 1].map(|partition| task_of(&bench.fetch_of(partition, 1)));
+    assert_eq!(written(&bench.handle(appended(first))), [[0]]);
+    bench.handle(Event::Wrote { task: first });
+    bench.now_us += 1;
+    assert!(written(&bench.handle(appended(second))).is_empty());
+    bench.fetch(1);
+    assert!(written(&bench.handle(appended(first))).is_empty());
+    assert_eq!(bench.wake_in_us(), Some(WRITE_INTERVAL_US - 1));
+    bench.now_us += WRITE_INTERVAL_US - 2;
+    assert!(written(&bench.handle(Event::Tick)).is_empty());
+    bench.now_us += 1;
+    assert_eq!(written(&bench.handle(Event::Tick)), [[2], [1]]);
+}
+
+/// What seals the writes of a round goes in a round behind it, and nothing is finished before.
+#[test]
+fn what_seals_waits_for_the_next_round() {
+    let mut bench = Bench::of(Plain { writes: true, seals: true, ..Plain::default() });
+    bench.assign();
+    let task = task_of(&bench.fetch(1));
+    assert_eq!(written(&bench.handle(appended(task))), [[0]]);
+    bench.now_us += 1;
+    let actions = bench.handle(Event::Wrote { task });
+    assert!(written(&actions).is_empty() && committed_offset(&actions).is_none());
+    bench.now_us += WRITE_INTERVAL_US - 1;
+    assert_eq!(written(&bench.handle(Event::Tick)), [[-1]]);
+    assert_eq!(committed_offset(&bench.handle(Event::Wrote { task })), Some(1));
+}
+
+/// Writes wait for no round when something waits for them: a revoke, a load, or a gate that has closed.
+#[test]
+fn writes_hurry_for_who_waits() {
+    let begun = |needs_from| {
+        let mut bench = Bench::of(Plain { writes: true, needs_from, ..Plain::default() });
+        bench.assign();
+        let task = task_of(&bench.fetch(1));
+        assert_eq!(written(&bench.handle(appended(task))), [[0]]);
+        bench.handle(Event::Wrote { task });
+        bench.now_us += 1;
+        bench.fetch(1);
+        assert!(written(&bench.handle(appended(task))).is_empty());
+        (bench, task)
+    };
+    let (mut bench, _) = begun(None);
+    assert_eq!(written(&bench.handle(Event::Revoked(whole(0)))), [[1]]);
+
+    let (mut bench, task) = begun(Some(2));
+    assert_eq!(written(&bench.fetch(1)), [[1]]);
+    let loads = |actions: &[Action<Plain>]| count(actions, |action| matches!(action, Action::Load { .. }));
+    assert_eq!(loads(&bench.handle(Event::Wrote { task })), 1);
+
+    let (mut bench, task) = begun(None);
+    let mut rounds = 1;
+    while written(&bench.fetch(1)).is_empty() && written(&bench.handle(appended(task))).is_empty() {
+        rounds += 1;
+        assert!(rounds < FLUSHES_MAX, "the gate has closed");
+    }
+    assert_eq!(rounds, FLUSHES_MAX - 1);
 }
 
 /// A full buffer pauses the partition once; it is resumed when there is room again.
@@ -250,7 +361,8 @@ fn a_failed_write_is_tried_for_ever() {
         let wait_us = bench.machine.wake_in_us(now).unwrap();
         assert!(wait_us > 0);
         bench.now_us += wait_us;
-        assert_eq!(count(&bench.handle(Event::Tick), |action| matches!(action, Action::Write { .. })), 1);
+        let again = bench.handle(Event::Tick);
+        assert_eq!(count(&again, |action| matches!(action, Action::Write { failed_before: true, .. })), 1);
     }
     assert_eq!(committed_offset(&bench.handle(Event::Wrote { task })), Some(1));
 }

@@ -2,28 +2,31 @@
 //! loop by hand, one event at a time; commands may wait, joins may not.
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing has failed")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use quiz_schemas::events::{CommandsRecord, EndGame, JoinsRecord, PlayerConnected};
 use quiz_schemas::{AnyEvent, Codec, GameId, PlayerId, Topic};
 use quiz_stream::group::limits::BATCH_RECORDS_MAX;
-use quiz_stream::group::{Action, Event, Machine, Now, RawRecord};
+use quiz_stream::group::{Event, Machine, Now, RawRecord};
 use quiz_stream::{Delivery, GroupSpec, Output, Processor, Record};
 
 const PATIENCE_US: i64 = 20_000;
 /// Longer than half of the patience, so that both bounds show.
 const LULL_US: i64 = 12_000;
 
-/// Writes down how many records each batch had.
-struct Patient;
+/// Notes how many records each batch had.
+#[derive(Default)]
+struct Patient {
+    sizes: Mutex<Vec<usize>>,
+}
 
 impl Processor for Patient {
     type State = ();
     type Key = u8;
     type Doc = ();
-    type Write = usize;
+    type Write = ();
 
     fn group(&self) -> GroupSpec {
         let reads = &[Topic::Commands, Topic::Joins];
@@ -40,12 +43,14 @@ impl Processor for Patient {
         LULL_US
     }
 
-    fn apply(&self, _state: &mut (), batch: &[Record], _now_us: i64) -> Output<usize> {
-        Output { write: vec![batch.len()], ..Output::default() }
+    fn apply(&self, _state: &mut (), batch: &[Record], _now_us: i64) -> Output<()> {
+        self.sizes.lock().unwrap().push(batch.len());
+        Output::default()
     }
 }
 
 struct Bench {
+    processor: Arc<Patient>,
     machine: Machine<Patient>,
     codec: Codec,
     now_us: i64,
@@ -54,8 +59,9 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let machine = Machine::new(Arc::new(Patient), Arc::new(Codec::with_fixed_ids()), 1);
-        let mut bench = Self { machine, codec: Codec::with_fixed_ids(), now_us: 1_000_000, next: [0, 0] };
+        let processor = Arc::new(Patient::default());
+        let machine = Machine::new(Arc::clone(&processor), Arc::new(Codec::with_fixed_ids()), 1);
+        let mut bench = Self { processor, machine, codec: Codec::with_fixed_ids(), now_us: 1_000_000, next: [0, 0] };
         bench.handle(Event::Assigned(vec![(Topic::Commands, 0), (Topic::Joins, 0)]));
         bench
     }
@@ -64,20 +70,11 @@ impl Bench {
         Now { wall_us: self.now_us, steady_us: self.now_us }
     }
 
-    /// The sizes of the batches that were taken; their writes are made at once.
+    /// The sizes of the batches that were taken.
     fn handle(&mut self, event: Event<Patient>) -> Vec<usize> {
-        let mut sizes = Vec::new();
-        let mut events = vec![event];
-        while let Some(event) = events.pop() {
-            self.machine.handle(self.now(), event);
-            while let Some(action) = self.machine.next_action() {
-                if let Action::Write { task, writes } = action {
-                    sizes.extend(writes.iter().copied());
-                    events.push(Event::Wrote { task });
-                }
-            }
-        }
-        sizes
+        self.machine.handle(self.now(), event);
+        while self.machine.next_action().is_some() {}
+        std::mem::take(&mut *self.processor.sizes.lock().unwrap())
     }
 
     fn record(&mut self, can_wait: bool) -> RawRecord {

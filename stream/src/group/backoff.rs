@@ -51,6 +51,12 @@ impl Try {
         matches!(self, Try::Running { .. })
     }
 
+    /// Whether a try before the present one failed.
+    #[must_use]
+    pub fn has_failed(self) -> bool {
+        matches!(self, Try::Running { failures: 1.. })
+    }
+
     /// Starts the next try, if it may start now.
     pub fn start(&mut self, now_us: i64) -> bool {
         let failures = match *self {

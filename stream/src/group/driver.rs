@@ -12,6 +12,7 @@ mod poll;
 mod restore;
 mod starts;
 mod transactions;
+mod writes;
 
 use std::sync::Arc;
 use std::thread::{self, Thread};

@@ -234,6 +234,8 @@ pub enum Action<P: Processor> {
         task: TaskId,
         /// The writes.
         writes: Arc<Vec<P::Write>>,
+        /// Whether they failed before. Then they go by themselves, not in one call with others'.
+        failed_before: bool,
     },
     /// Append, in order, what the store holds now, and await all acknowledgements.
     Announce {

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const BATCH_RECORDS_MAX: usize = 1_000;
 
 /// The most batches of one partition number that are applied and not finished.
-pub const FLUSHES_MAX: usize = 4;
+pub const FLUSHES_MAX: usize = 8;
 
 /// The most records buffered per partition number before it is paused.
 pub const BUFFER_RECORDS_MAX: usize = 4 * BATCH_RECORDS_MAX;
@@ -16,6 +16,17 @@ pub const BUFFER_BYTES_MAX: usize = 8 << 20;
 
 /// The most writes in one call of the store.
 pub const WRITES_MAX: usize = 10_000;
+
+/// The most calls of the store for writes that have not failed before, which a member has under way.
+pub const WRITES_UNDER_WAY_MAX: usize = 1;
+
+/// How long a call of the store that carries the writes of several partition numbers may take. Then each goes by itself,
+/// for it may be one that the store cannot take, a shard being away. What comes behind waits no longer, either.
+pub const COMPANY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The least time between two rounds of writes while nothing waits for them, µs. What comes meanwhile goes with the
+/// next round, of all partition numbers: a call costs the store much the same however little is in it.
+pub const WRITE_INTERVAL_US: i64 = 100_000;
 
 /// The first wait after a failure, µs.
 pub const BACKOFF_MIN_US: i64 = 20_000;

@@ -8,6 +8,7 @@ use quiz_schemas::{Codec, Topic};
 use super::backoff::{Jitter, Try};
 use super::event::{Action, Event, Fatal, Now, RawRecord, TaskId, TopicPartition};
 use super::limits::{COMMIT_INTERVAL_US, REVOKE_DRAIN_US, SHUTDOWN_DRAIN_US};
+use super::rounds::WriteRounds;
 use super::schemas::Schemas;
 use super::task::{Phase, Task, Turn};
 use super::transaction::Transactions;
@@ -37,6 +38,7 @@ pub struct Machine<P: Processor> {
     pub(super) actions: VecDeque<Action<P>>,
     pub(super) jitter: Jitter,
     schemas: Schemas,
+    rounds: WriteRounds,
     commits: Commits,
     pub(super) transactions: Transactions,
     revoke: Option<Revoke>,
@@ -58,6 +60,7 @@ impl<P: Processor> Machine<P> {
             actions: VecDeque::new(),
             jitter: Jitter::new(seed),
             schemas: Schemas::default(),
+            rounds: WriteRounds::default(),
             commits: Commits::default(),
             transactions: Transactions::default(),
             revoke: None,
@@ -92,6 +95,8 @@ impl<P: Processor> Machine<P> {
             earlier(steady_us.map(|at_us| at_us - now.steady_us));
             earlier(wall_us.map(|at_us| at_us - now.wall_us));
         }
+        let writes = !self.is_transactional() && self.tasks.values().any(Task::waits_to_write);
+        earlier(writes.then(|| self.rounds.next_us() - now.steady_us));
         earlier(self.schemas.wake_at_us().map(|at_us| at_us - now.steady_us));
         earlier(self.revoke.as_ref().map(|revoke| revoke.deadline_us - now.steady_us));
         earlier(self.drain_deadline_us.map(|at_us| at_us - now.steady_us));
@@ -173,6 +178,7 @@ impl<P: Processor> Machine<P> {
             codec: &self.codec,
             schemas: &mut self.schemas,
             jitter: &mut self.jitter,
+            rounds: &mut self.rounds,
             actions: &mut self.actions,
             now,
             transactional,

@@ -1,17 +1,21 @@
 //! One partition number in this member: its state, its buffer, and its batches under way.
 
+mod writing;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quiz_schemas::{AnyEvent, Codec, Position, Topic};
+use quiz_schemas::{Codec, Position, Topic};
 
 use super::backoff::{Jitter, Try};
 use super::buffer::{Buffer, Offsets};
 use super::event::{Action, Event, Now, RawRecord, TaskId};
 use super::flush::{Batch, Flush};
-use super::limits::{BATCH_RECORDS_MAX, FLUSHES_MAX, WRITES_MAX};
+use super::limits::{BATCH_RECORDS_MAX, FLUSHES_MAX};
+use super::rounds::WriteRounds;
 use super::schemas::{Decoded, Schemas};
 use crate::processor::{Output, Processor, Record};
+use writing::Writing;
 
 /// What a task needs of its surroundings to take a step.
 pub(super) struct Turn<'a, P: Processor> {
@@ -19,6 +23,7 @@ pub(super) struct Turn<'a, P: Processor> {
     pub(super) codec: &'a Codec,
     pub(super) schemas: &'a mut Schemas,
     pub(super) jitter: &'a mut Jitter,
+    pub(super) rounds: &'a mut WriteRounds,
     pub(super) actions: &'a mut VecDeque<Action<P>>,
     pub(super) now: Now,
     pub(super) transactional: bool,
@@ -33,20 +38,6 @@ pub(super) enum Phase {
     Running,
     /// It takes no more and finishes what is under way.
     Leaving,
-}
-
-/// The writes of some flushes at the front, on their way.
-struct Writing<P: Processor> {
-    /// Under way, or waiting to be tried again.
-    first: Arc<Vec<P::Write>>,
-    /// To be made when `first` is: see [`Processor::seals`].
-    then: Vec<P::Write>,
-    /// Whether all of them are made.
-    made: bool,
-    /// To be appended when they are.
-    announce: Arc<Vec<AnyEvent>>,
-    /// Of how many flushes.
-    covered: usize,
 }
 
 /// One partition number.
@@ -223,30 +214,6 @@ impl<P: Processor> Task<P> {
         }
     }
 
-    fn wrote(&mut self, turn: &mut Turn<'_, P>) {
-        if !self.write.is_running() {
-            return;
-        }
-        self.write = Try::Ready;
-        let writing = self.writing.as_mut().expect("a write under way carries something");
-        if !writing.then.is_empty() {
-            writing.first = Arc::new(std::mem::take(&mut writing.then));
-            return;
-        }
-        writing.made = true;
-        if writing.announce.is_empty() {
-            self.finish_written(turn);
-        }
-    }
-
-    /// The writes of some flushes are made and announced.
-    fn finish_written(&mut self, turn: &mut Turn<'_, P>) {
-        let covered = self.writing.take().map_or(0, |writing| writing.covered);
-        for _ in 0..covered {
-            self.finish_front(turn);
-        }
-    }
-
     /// The front flush has run its course: its commit points count now.
     pub(super) fn finish_front(&mut self, turn: &mut Turn<'_, P>) {
         let flush = self.flushes.pop_front().expect("whoever finishes a flush has seen it");
@@ -411,55 +378,6 @@ impl<P: Processor> Task<P> {
             }
         }
         !turn.transactional && self.write_logged(turn)
-    }
-
-    /// Writes what all acknowledged flushes at the front lead to, in one call. True when there was
-    /// nothing to write and they are finished.
-    fn write_logged(&mut self, turn: &mut Turn<'_, P>) -> bool {
-        if self.writing.is_none() {
-            let mut finished = false;
-            while self.flushes.front().is_some_and(|flush| flush.is_logged() && flush.ends_in_the_log()) {
-                self.finish_front(turn);
-                finished = true;
-            }
-            if finished {
-                return true;
-            }
-            self.gather_writes(turn.processor);
-        }
-        let (task, now_us) = (self.id, turn.now.steady_us);
-        match &self.writing {
-            Some(writing) if writing.made && self.announce.start(now_us) => {
-                turn.actions.push_back(Action::Announce { task, events: Arc::clone(&writing.announce) });
-            }
-            Some(writing) if !writing.made && self.write.start(now_us) => {
-                turn.actions.push_back(Action::Write { task, writes: Arc::clone(&writing.first) });
-            }
-            _ => {}
-        }
-        false
-    }
-
-    fn gather_writes(&mut self, processor: &P) {
-        let (mut first, mut then, mut announce) = (Vec::new(), Vec::new(), Vec::new());
-        let mut covered = 0;
-        for flush in &mut self.flushes {
-            if !flush.is_logged() || (covered > 0 && first.len() + then.len() + flush.writes.len() > WRITES_MAX) {
-                break;
-            }
-            let (sealing, plain): (Vec<_>, Vec<_>) = flush.writes.drain(..).partition(|write| processor.seals(write));
-            first.extend(plain);
-            then.extend(sealing);
-            announce.append(&mut flush.announce);
-            covered += 1;
-        }
-        if first.is_empty() {
-            std::mem::swap(&mut first, &mut then);
-        }
-        if covered > 0 {
-            let made = first.is_empty();
-            self.writing = Some(Writing { first: Arc::new(first), then, made, announce: Arc::new(announce), covered });
-        }
     }
 
     /// When it wants to be looked at again: steady µs, and wall µs for the processor's tick.

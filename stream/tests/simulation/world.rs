@@ -310,7 +310,7 @@ impl<P: Toy, A: Auditor> World<P, A> {
                 Action::Append { task, events } => Kind::Append { task, events },
                 Action::Announce { task, events } => Kind::Announce { task, events },
                 Action::DeadLetter { task, dead } => Kind::Dead { task, dead },
-                Action::Write { task, writes } => Kind::Write { task, writes },
+                Action::Write { task, writes, .. } => Kind::Write { task, writes },
                 Action::Resolve(schema) => Kind::Resolve(schema),
                 Action::Commit(offsets) => Kind::Commit { offsets, claim },
                 Action::Transact { transaction, events, offsets } => Kind::Transact(Transaction {

@@ -2,27 +2,59 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quiz_schemas::{AnyEvent, SchemaId};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::writes::Writes;
 use super::{GroupSetup, Outbox};
 use crate::dead_letter::{DeadLetter, dead_letter};
 use crate::failpoint::{self, Point};
 use crate::group::event::{DeadRecord, Event, TaskId};
 use crate::group::limits::{EFFECT_TIMEOUT, RESOLVE_TIMEOUT};
 use crate::group::metrics;
-use crate::processor::{Processor, StateStore, StoreUnavailable};
+use crate::processor::{Processor, StateStore};
 use crate::producer::{AppendError, DELIVERY_TIMEOUT_MS};
 use crate::registry::ResolveError;
 
 // An append that is given up must not be appended later, behind its repetition.
 const _: () = assert!(EFFECT_TIMEOUT.as_millis() > DELIVERY_TIMEOUT_MS as u128);
 
+/// What an effect is called where it is told that it failed.
+#[derive(Clone, Copy)]
+pub(super) struct Stage {
+    pub(super) group: &'static str,
+    pub(super) name: &'static str,
+}
+
+/// What `effect` comes to; none, told and counted as a retry of its stage, when it fails, takes longer than `limit` or
+/// panics.
+pub(super) async fn within<T: Send + 'static, E: std::fmt::Display + Send + 'static>(
+    stage: Stage,
+    limit: Duration,
+    effect: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Option<T> {
+    let Stage { group, name } = stage;
+    // A task of its own, which is stopped when it is given up: a library that panics ends it and not its caller.
+    let mut effects = JoinSet::new();
+    effects.spawn(effect);
+    match timeout(limit, effects.join_next()).await {
+        Ok(Some(Ok(Ok(done)))) => return Some(done),
+        Ok(Some(Ok(Err(err)))) => warn!(group, stage = name, %err, "waits and tries again"),
+        Ok(Some(Err(err))) => warn!(group, stage = name, %err, "broke off; waits and tries again"),
+        Ok(None) | Err(_) => warn!(group, stage = name, "takes too long; waits and tries again"),
+    }
+    ::metrics::counter!(metrics::FLUSH_RETRIES_TOTAL, "group" => group, "stage" => name).increment(1);
+    None
+}
+
 /// Starts effects on the runtime; each ends in one event.
 pub(super) struct Effects<P: Processor> {
     pub(super) store: Arc<dyn StateStore<P>>,
+    pub(super) writes: Writes<P>,
     pub(super) setup: GroupSetup,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) outbox: Outbox<P>,
@@ -30,28 +62,16 @@ pub(super) struct Effects<P: Processor> {
 }
 
 impl<P: Processor> Effects<P> {
-    /// Runs `effect`; when it fails or takes too long, counts a retry of `stage` and tells `failed`.
-    fn spawn<E: std::fmt::Display + Send>(
+    /// Runs `effect`; when it fails or takes too long, tells `failed`.
+    fn spawn<E: std::fmt::Display + Send + 'static>(
         &self,
-        stage: &'static str,
+        name: &'static str,
         effect: impl Future<Output = Result<Event<P>, E>> + Send + 'static,
         failed: Event<P>,
     ) {
-        let (outbox, group) = (self.outbox.clone(), self.group);
+        let (outbox, stage) = (self.outbox.clone(), Stage { group: self.group, name });
         self.runtime.spawn(async move {
-            let event = match timeout(EFFECT_TIMEOUT, effect).await {
-                Ok(Ok(event)) => event,
-                Ok(Err(err)) => {
-                    warn!(group, stage, %err, "waits and tries again");
-                    ::metrics::counter!(metrics::FLUSH_RETRIES_TOTAL, "group" => group, "stage" => stage).increment(1);
-                    failed
-                }
-                Err(_) => {
-                    warn!(group, stage, "takes too long; waits and tries again");
-                    ::metrics::counter!(metrics::FLUSH_RETRIES_TOTAL, "group" => group, "stage" => stage).increment(1);
-                    failed
-                }
-            };
+            let event = within(stage, EFFECT_TIMEOUT, effect).await.unwrap_or(failed);
             outbox.send(event).await;
         });
     }
@@ -65,19 +85,13 @@ impl<P: Processor> Effects<P> {
         self.spawn("load", effect, Event::LoadFailed { task });
     }
 
-    pub(super) fn write(&self, task: TaskId, writes: Arc<Vec<P::Write>>) {
-        let store = Arc::clone(&self.store);
-        let effect = async move {
-            failpoint::pass(Point::BeforeWrite);
-            if failpoint::is_armed(Point::MidWrite) && writes.len() > 1 {
-                store.write(&writes[..writes.len() / 2]).await?;
-                failpoint::pass(Point::MidWrite);
-            }
-            store.write(&writes).await?;
-            failpoint::pass(Point::AfterWrite);
-            Ok::<_, StoreUnavailable>(Event::Wrote { task })
-        };
-        self.spawn("write", effect, Event::WriteFailed { task });
+    pub(super) fn write(&self, task: TaskId, writes: Arc<Vec<P::Write>>, failed_before: bool) {
+        self.writes.take(&self.runtime, task, writes, failed_before);
+    }
+
+    /// Begins what [`Effects::write`] has taken.
+    pub(super) fn begin_writes(&self) {
+        self.writes.begin(&self.runtime);
     }
 
     pub(super) fn append(&self, task: TaskId, events: Arc<Vec<AnyEvent>>) {

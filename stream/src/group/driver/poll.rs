@@ -22,6 +22,7 @@ use super::lag::{LagWatch, Standing};
 use super::restore::Restorer;
 use super::starts::Opener;
 use super::transactions::{Request, Transactor};
+use super::writes::Writes;
 use super::{Clock, GroupError, GroupSetup, Outbox};
 use crate::failpoint::{self, Point};
 use crate::group::event::{Action, Event, RawRecord, TaskId};
@@ -72,7 +73,14 @@ impl<P: Processor> Starter<P> {
             spec,
             gather_ms,
             machine: Machine::new(self.processor, Arc::clone(&self.setup.codec), seed),
-            effects: Effects { store: self.store, setup: self.setup, runtime: self.runtime, outbox, group: spec.id },
+            effects: Effects {
+                writes: Writes::new(Arc::clone(&self.store), outbox.clone(), spec.id),
+                store: self.store,
+                setup: self.setup,
+                runtime: self.runtime,
+                outbox,
+                group: spec.id,
+            },
             consumer,
             committer,
             opener,
@@ -308,6 +316,7 @@ impl<P: Processor> Member<P> {
                 action => self.start(action),
             }
         }
+        self.effects.begin_writes();
         Ok(Flow::On)
     }
 
@@ -327,7 +336,7 @@ impl<P: Processor> Member<P> {
             Action::Append { task, events } => self.effects.append(task, events),
             Action::Announce { task, events } => self.effects.announce(task, events),
             Action::DeadLetter { task, dead } => self.effects.dead_letter(task, dead),
-            Action::Write { task, writes } => self.effects.write(task, writes),
+            Action::Write { task, writes, failed_before } => self.effects.write(task, writes, failed_before),
             Action::Resolve(id) => self.effects.resolve(id),
             Action::Commit(offsets) => self.commit(&offsets),
             Action::Transact { transaction, events, offsets } => self.transact(transaction, events, offsets),
