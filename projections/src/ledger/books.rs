@@ -55,7 +55,7 @@ impl EdgeBook {
     fn acked<'a>(
         &'a self,
         edge: &EdgeId,
-        lanes: &BTreeMap<LaneNo, LaneBook>,
+        lanes: &BTreeMap<LaneNo, Box<LaneBook>>,
         audits: &BTreeMap<LaneNo, LaneAudit>,
     ) -> Option<Cow<'a, [SubmissionId]>> {
         match &self.acked {
@@ -99,8 +99,9 @@ pub(super) enum Stage {
 /// The books of one question.
 #[derive(Default)]
 pub(super) struct Books {
-    lanes: BTreeMap<LaneNo, LaneBook>,
-    edges: BTreeMap<EdgeId, EdgeBook>,
+    // A node of a map has room for eleven entries, and a game has a few: boxed, they take no more than they are.
+    lanes: BTreeMap<LaneNo, Box<LaneBook>>,
+    edges: BTreeMap<EdgeId, Box<EdgeBook>>,
     /// The edges with players while the question was open.
     expected: BTreeSet<EdgeId>,
     /// Whether the session has closed it.
@@ -113,7 +114,7 @@ pub(super) struct Books {
     /// Whether the comparison is asked for.
     pub(super) disputed: bool,
     audits: BTreeMap<LaneNo, LaneAudit>,
-    findings: Option<Findings>,
+    findings: Option<Box<Findings>>,
     /// Whether the last comparison left answers that an edge may yet claim.
     awaits: bool,
 }
@@ -145,7 +146,8 @@ impl Books {
 
     /// Takes what a lane says; true when it says something new.
     pub(super) fn take_score(&mut self, score: &ScoresRecord, at_us: i64, now_us: i64) -> bool {
-        let lane = self.lanes.entry(score.lane).or_insert_with(|| LaneBook { offset: -1, ..LaneBook::default() });
+        let lane =
+            self.lanes.entry(score.lane).or_insert_with(|| Box::new(LaneBook { offset: -1, ..LaneBook::default() }));
         let mut news = score.position.offset > lane.offset;
         if news {
             lane.offset = score.position.offset;
@@ -187,7 +189,7 @@ impl Books {
         if known.is_none_or(|(version, _)| version < tally.version) {
             let told = EdgeTallied { submissions: SubmissionList::default(), ..tally.clone() };
             let book = EdgeBook { told, parts: BTreeMap::new(), acked: Acked::Unknown, complete: false };
-            self.edges.insert(edge.clone(), book);
+            self.edges.insert(edge.clone(), Box::new(book));
         }
         let book = self.edges.get_mut(edge).expect("it is there or was just put there");
         book.parts.insert(tally.part, tally.submissions.0.clone());
@@ -257,7 +259,7 @@ impl Books {
             let LaneCounts { received, scored, duplicate, late, refused, .. } = book.counts;
             received != scored + duplicate + late + refused
         };
-        self.edges.values().any(edge) || self.lanes.values().any(lane)
+        self.edges.values().any(|book| edge(book)) || self.lanes.values().any(|book| lane(book))
     }
 
     /// Puts in how many answers of a lane are stored.
@@ -306,7 +308,7 @@ impl Books {
             .collect();
         let findings = Findings::of(&claims, &audits);
         self.awaits = findings.awaits;
-        self.findings = Some(findings);
+        self.findings = Some(Box::new(findings));
     }
 
     /// Whether the comparison was made.
@@ -316,7 +318,7 @@ impl Books {
 
     /// The books as they stand; with `closing`, for good, until there is news.
     pub(super) fn ledger(&mut self, version: i32, closing: bool) -> QuestionLedger {
-        let findings = self.findings.take().unwrap_or_default();
+        let findings = self.findings.take().map_or_else(Findings::default, |findings| *findings);
         let miscounted = self.is_miscounted();
         let wrong = findings.lost + findings.unstored + findings.phantom > 0 || miscounted;
         let state = match (closing, wrong) {
@@ -345,7 +347,7 @@ impl Books {
 
     fn edge_totals(&self) -> EdgeTotals {
         let mut totals = EdgeTotals::default();
-        for EdgeBook { told, .. } in self.edges.values().filter(|book| book.complete) {
+        for told in self.edges.values().filter(|book| book.complete).map(|book| &book.told) {
             totals.received += told.received;
             totals.acked += told.acked;
             totals.repeated += told.repeated;
@@ -385,7 +387,7 @@ impl Books {
 
     /// How many submission ids are held.
     pub(super) fn ids(&self) -> usize {
-        self.edges.values().map(EdgeBook::ids).sum()
+        self.edges.values().map(|book| book.ids()).sum()
     }
 
     /// Lets the ids go that the log is known to hold, for the books agree: should they be opened again, they
