@@ -1,5 +1,6 @@
 //! Very many small games at once: what one of them costs must not depend on how many there are.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -10,7 +11,7 @@ use crate::error::BenchError;
 use crate::fleet::Fleet;
 use crate::ledger::Books;
 use crate::load::{Asking, LoadSpec, Pace, Played, play};
-use crate::process::Snapshot;
+use crate::process::{RoleUse, Snapshot};
 use crate::result::{Curve, Figure, Plot, RunResult, Target};
 use crate::sizes::{LOAD_GAMES_MAX, MANY_PLAYERS};
 
@@ -31,6 +32,10 @@ const IDLE_LOOKS_MAX: u32 = 30;
 const IDLE_FALLS: f64 = 0.9;
 /// The least that a game is taken to cost, s: none is for nothing.
 const GAME_CPU_S_MIN: f64 = 0.001;
+/// The load client's role, which is no part of what a game costs.
+const LOAD: &str = "load";
+/// Who has less of a game's cost is not told, ms.
+const TOLD_MS_MIN: f64 = 0.05;
 /// The dearest game costs at most so many times the cheapest.
 const FLAT: f64 = 1.25;
 
@@ -44,6 +49,8 @@ struct Part {
     cpu_above_idle_s: f64,
     /// What idling costs, processor seconds a second.
     idle_cores: f64,
+    /// What each role and server used.
+    used: Vec<RoleUse>,
 }
 
 /// One run.
@@ -68,6 +75,9 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         figures.push(Figure::new(&name("close to board p99"), part.played.board().p99, "ms"));
     }
     figures.push(unanswered(&last.played));
+    let mut notes =
+        last.played.notes(["creation, joins, five questions and the end; roles and servers, without the load client"]);
+    notes.extend(parts.iter().map(|part| whose(part.games, &part.used)));
     let points = parts.iter().map(|part| (f64::from(part.games), part.cpu_above_idle_s * 1000.0)).collect();
     Ok(RunResult {
         figures,
@@ -76,9 +86,7 @@ pub async fn run(bench: &Bench, seed: u64) -> Result<RunResult, BenchError> {
         books: parts.iter().fold(Books::default(), |sum, part| sum.and(part.books)),
         alerts: None,
         failure: parts.iter().find_map(|part| part.played.games().1),
-        notes: last
-            .played
-            .notes(["creation, joins, five questions and the end; roles and servers, without the load client"]),
+        notes,
         plots: vec![Plot {
             file: "many".into(),
             title: "processor time per game above idling".into(),
@@ -107,7 +115,8 @@ async fn part(bench: &Bench, fleet: &Fleet, games: u32, seed: u64) -> Result<Par
         })
         .collect();
     let played = play(&fleet.ground(), &specs).await?;
-    let used_s = cpu_s(&played.played, &played.begun);
+    let used = played.played.since(&played.begun);
+    let used_s = sum_s(&used);
     let took_s = (played.played.at - played.begun.at).as_secs_f64();
     let books = bench.books(&played, QUESTIONS).await?;
     let each = |cpu_s: f64| cpu_s / f64::from(games);
@@ -117,6 +126,7 @@ async fn part(bench: &Bench, fleet: &Fleet, games: u32, seed: u64) -> Result<Par
         cpu_s: each(used_s),
         cpu_above_idle_s: each((used_s - idle_cores * took_s).max(0.0)),
         idle_cores,
+        used,
         played,
     })
 }
@@ -139,5 +149,38 @@ async fn idle_cores(fleet: &Fleet) -> f64 {
 
 /// Processor time of everybody but the load client, s.
 fn cpu_s(now: &Snapshot, before: &Snapshot) -> f64 {
-    now.since(before).iter().filter(|role| role.role != "load").map(|role| role.cpu_s).sum()
+    sum_s(&now.since(before))
+}
+
+fn sum_s(used: &[RoleUse]) -> f64 {
+    used.iter().filter(|role| role.role != LOAD).map(|role| role.cpu_s).sum()
+}
+
+/// Who had how much of what a game cost, the most first.
+fn whose(games: u32, used: &[RoleUse]) -> String {
+    let mut costs: BTreeMap<&str, f64> = BTreeMap::new();
+    for RoleUse { role, cpu_s, .. } in used.iter().filter(|role| role.role != LOAD) {
+        // Members of shards, the config server and the router are one database.
+        let who = if role.starts_with("mongo-") { "MongoDB" } else { role };
+        *costs.entry(who).or_default() += cpu_s * 1000.0 / f64::from(games);
+    }
+    let mut costs: Vec<(&str, f64)> = costs.into_iter().filter(|(_, ms)| *ms >= TOLD_MS_MIN).collect();
+    costs.sort_by(|left, right| right.1.total_cmp(&left.1));
+    let told: Vec<String> = costs.iter().map(|(who, ms)| format!("{who} {ms:.1}")).collect();
+    format!("CPU per game, {games} games, ms: {}", told.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_game_s_cost_is_told_by_who_had_it() {
+        let of = |(role, cpu_s): (&str, f64)| RoleUse { role: role.into(), cpu_s, ..RoleUse::default() };
+        let used =
+            [("edge", 2.0), ("kafka", 4.0), ("load", 9.0), ("mongo-a-0", 3.0), ("mongo-b-0", 2.5), ("redis", 0.0)];
+        let told = whose(100, &used.map(of));
+        assert_eq!(told, "CPU per game, 100 games, ms: MongoDB 55.0, kafka 40.0, edge 20.0");
+        assert!((sum_s(&used.map(of)) - 11.5).abs() < 1e-9);
+    }
 }
