@@ -78,6 +78,9 @@ pub struct Watched {
     pub admin: Option<SocketAddr>,
 }
 
+/// The role of a load client.
+pub const LOAD_CLIENT: &str = "load";
+
 /// Who is watched. Cheap to clone; all clones are one.
 #[derive(Clone, Default)]
 pub struct Roster(Arc<Mutex<Vec<Watched>>>);
@@ -140,6 +143,13 @@ pub struct RoleUse {
     pub rss_mib: f64,
     /// The sum of what each held at its most, MiB.
     pub peak_mib: f64,
+}
+
+impl RoleUse {
+    /// Whether it is what plays, which is no part of what a figure costs.
+    pub fn is_load_client(&self) -> bool {
+        self.role == LOAD_CLIENT
+    }
 }
 
 impl Snapshot {

@@ -15,7 +15,7 @@ use crate::error::BenchError;
 use crate::fleet::Ground;
 use crate::latency::Quantiles;
 use crate::ledger::Books;
-use crate::process::{RoleUse, Roster, Snapshot};
+use crate::process::{LOAD_CLIENT, RoleUse, Roster, Snapshot};
 use crate::result::{Figure, RunResult};
 use crate::scrape;
 
@@ -63,8 +63,8 @@ pub async fn play(ground: &Ground, specs: &[LoadSpec]) -> Result<Played, BenchEr
     for (no, spec) in specs.iter().enumerate() {
         let mut command = Command::new(&ground.program);
         command.args(spec.args(&ground.edges));
-        let client = Running::start("load", command, &ground.logs.join("load.log"))?;
-        roster.add("load", client.pid, None);
+        let client = Running::start(LOAD_CLIENT, command, &ground.logs.join("load.log"))?;
+        roster.add(LOAD_CLIENT, client.pid, None);
         readers.push(listen(client, no, sender.clone(), roster.clone()));
     }
     drop(sender);

@@ -32,8 +32,6 @@ const IDLE_LOOKS_MAX: u32 = 30;
 const IDLE_FALLS: f64 = 0.9;
 /// The least that a game is taken to cost, s: none is for nothing.
 const GAME_CPU_S_MIN: f64 = 0.001;
-/// The load client's role, which is no part of what a game costs.
-const LOAD: &str = "load";
 /// Who has less of a game's cost is not told, ms.
 const TOLD_MS_MIN: f64 = 0.05;
 /// The dearest game costs at most so many times the cheapest.
@@ -153,13 +151,13 @@ fn cpu_s(now: &Snapshot, before: &Snapshot) -> f64 {
 }
 
 fn sum_s(used: &[RoleUse]) -> f64 {
-    used.iter().filter(|role| role.role != LOAD).map(|role| role.cpu_s).sum()
+    used.iter().filter(|role| !role.is_load_client()).map(|role| role.cpu_s).sum()
 }
 
 /// Who had how much of what a game cost, the most first.
 fn whose(games: u32, used: &[RoleUse]) -> String {
     let mut costs: BTreeMap<&str, f64> = BTreeMap::new();
-    for RoleUse { role, cpu_s, .. } in used.iter().filter(|role| role.role != LOAD) {
+    for RoleUse { role, cpu_s, .. } in used.iter().filter(|role| !role.is_load_client()) {
         // Members of shards, the config server and the router are one database.
         let who = if role.starts_with("mongo-") { "MongoDB" } else { role };
         *costs.entry(who).or_default() += cpu_s * 1000.0 / f64::from(games);

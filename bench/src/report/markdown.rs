@@ -171,7 +171,7 @@ fn costs(out: &mut String, run: &RunResult) {
         );
     }
     let all: f64 = run.roles.iter().map(|role| role.cpu_s).sum();
-    let ours: f64 = run.roles.iter().filter(|role| role.role != "load").map(|role| role.cpu_s).sum();
+    let ours: f64 = run.roles.iter().filter(|role| !role.is_load_client()).map(|role| role.cpu_s).sum();
     let _ = writeln!(out, "| all | | {all:.1} | {} | | |", each(all));
     let _ = writeln!(out, "| all but the load client | | {ours:.1} | {} | | |\n", each(ours));
 }

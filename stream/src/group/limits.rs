@@ -17,9 +17,6 @@ pub const BUFFER_BYTES_MAX: usize = 8 << 20;
 /// The most writes in one call of the store.
 pub const WRITES_MAX: usize = 10_000;
 
-/// The most calls of the store for writes that have not failed before, which a member has under way.
-pub const WRITES_UNDER_WAY_MAX: usize = 1;
-
 /// How long a call of the store that carries the writes of several partition numbers may take. Then each goes by itself,
 /// for it may be one that the store cannot take, a shard being away. What comes behind waits no longer, either.
 pub const COMPANY_TIMEOUT: Duration = Duration::from_secs(2);

@@ -86,12 +86,12 @@ impl<P: Processor> Effects<P> {
     }
 
     pub(super) fn write(&self, task: TaskId, writes: Arc<Vec<P::Write>>, failed_before: bool) {
-        self.writes.take(&self.runtime, task, writes, failed_before);
+        self.writes.take(task, writes, failed_before);
     }
 
     /// Begins what [`Effects::write`] has taken.
     pub(super) fn begin_writes(&self) {
-        self.writes.begin(&self.runtime);
+        self.writes.begin();
     }
 
     pub(super) fn append(&self, task: TaskId, events: Arc<Vec<AnyEvent>>) {

@@ -74,7 +74,7 @@ impl<P: Processor> Starter<P> {
             gather_ms,
             machine: Machine::new(self.processor, Arc::clone(&self.setup.codec), seed),
             effects: Effects {
-                writes: Writes::new(Arc::clone(&self.store), outbox.clone(), spec.id),
+                writes: Writes::new(Arc::clone(&self.store), outbox.clone(), self.runtime.clone(), spec.id),
                 store: self.store,
                 setup: self.setup,
                 runtime: self.runtime,

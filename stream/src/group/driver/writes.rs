@@ -1,6 +1,6 @@
 //! Writes to the store: those of all partition numbers go in one call, and what comes while a call is under way
-//! goes as one call behind it. A call costs the store much the same however little is in it. Nobody's writes are held up
-//! by others' that the store cannot make: company has [`COMPANY_TIMEOUT`].
+//! goes as one call behind it. A call costs the store much the same however little is in it. Others' writes that the
+//! store cannot make hold up nobody's for longer than [`COMPANY_TIMEOUT`] a call.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::Outbox;
 use super::effects::{Stage, within};
 use crate::failpoint::{self, Point};
 use crate::group::event::{Event, TaskId};
-use crate::group::limits::{COMPANY_TIMEOUT, EFFECT_TIMEOUT, WRITES_MAX, WRITES_UNDER_WAY_MAX};
+use crate::group::limits::{COMPANY_TIMEOUT, EFFECT_TIMEOUT, WRITES_MAX};
 use crate::processor::{Processor, StateStore, StoreUnavailable};
 
 /// What one partition number wants written.
@@ -22,10 +22,10 @@ struct Wanted<P: Processor> {
     writes: Arc<Vec<P::Write>>,
 }
 
-/// What waits, one entry at most for each partition number, and how many calls are under way.
+/// What waits, one entry at most for each partition number, and whether somebody makes calls of it.
 struct Queue<P: Processor> {
     wanted: VecDeque<Wanted<P>>,
-    under_way: usize,
+    under_way: bool,
 }
 
 impl<P: Processor> Queue<P> {
@@ -47,6 +47,7 @@ impl<P: Processor> Queue<P> {
 pub(super) struct Writes<P: Processor> {
     store: Arc<dyn StateStore<P>>,
     outbox: Outbox<P>,
+    runtime: Handle,
     stage: Stage,
     queue: Arc<Mutex<Queue<P>>>,
 }
@@ -54,35 +55,35 @@ pub(super) struct Writes<P: Processor> {
 impl<P: Processor> Clone for Writes<P> {
     fn clone(&self) -> Self {
         let (store, queue) = (Arc::clone(&self.store), Arc::clone(&self.queue));
-        Self { store, outbox: self.outbox.clone(), stage: self.stage, queue }
+        Self { store, outbox: self.outbox.clone(), runtime: self.runtime.clone(), stage: self.stage, queue }
     }
 }
 
 impl<P: Processor> Writes<P> {
-    pub(super) fn new(store: Arc<dyn StateStore<P>>, outbox: Outbox<P>, group: &'static str) -> Self {
-        let queue = Queue { wanted: VecDeque::new(), under_way: 0 };
-        Self { store, outbox, stage: Stage { group, name: "write" }, queue: Arc::new(Mutex::new(queue)) }
+    pub(super) fn new(store: Arc<dyn StateStore<P>>, outbox: Outbox<P>, runtime: Handle, group: &'static str) -> Self {
+        let queue = Queue { wanted: VecDeque::new(), under_way: false };
+        Self { store, outbox, runtime, stage: Stage { group, name: "write" }, queue: Arc::new(Mutex::new(queue)) }
     }
 
     /// Takes `writes`, to be made from the next [`Writes::begin`] on; [`Event::Wrote`] or [`Event::WriteFailed`] tells.
     /// What failed before goes by itself: a write that the store refuses must not keep others from being made.
-    pub(super) fn take(&self, runtime: &Handle, task: TaskId, writes: Arc<Vec<P::Write>>, failed_before: bool) {
+    pub(super) fn take(&self, task: TaskId, writes: Arc<Vec<P::Write>>, failed_before: bool) {
         let wanted = Wanted { task, writes };
         if failed_before {
             let own = self.clone();
-            runtime.spawn(async move { own.call(vec![wanted], EFFECT_TIMEOUT).await });
+            self.runtime.spawn(async move { own.call(vec![wanted], EFFECT_TIMEOUT).await });
         } else {
             self.queue().wanted.push_back(wanted);
         }
     }
 
-    /// Makes what was taken, unless as many calls as may be are under way: then the next one carries it.
-    pub(super) fn begin(&self, runtime: &Handle) {
+    /// Makes what was taken, unless a call is under way: then the next one carries it.
+    pub(super) fn begin(&self) {
         let mut queue = self.queue();
-        if !queue.wanted.is_empty() && queue.under_way < WRITES_UNDER_WAY_MAX {
-            queue.under_way += 1;
+        if !queue.wanted.is_empty() && !queue.under_way {
+            queue.under_way = true;
             let own = self.clone();
-            runtime.spawn(async move { own.run().await });
+            self.runtime.spawn(async move { own.run().await });
         }
     }
 
@@ -94,7 +95,7 @@ impl<P: Processor> Writes<P> {
             } else {
                 // It may take its time, and nobody else's.
                 let own = self.clone();
-                let alone = tokio::spawn(async move { own.call(call, EFFECT_TIMEOUT).await });
+                let alone = self.runtime.spawn(async move { own.call(call, EFFECT_TIMEOUT).await });
                 let _ = timeout(COMPANY_TIMEOUT, alone).await;
             }
         }
@@ -103,11 +104,8 @@ impl<P: Processor> Writes<P> {
     fn next_call(&self) -> Option<Vec<Wanted<P>>> {
         let mut queue = self.queue();
         let call = queue.take();
-        if call.is_empty() {
-            queue.under_way -= 1;
-            return None;
-        }
-        Some(call)
+        queue.under_way = !call.is_empty();
+        queue.under_way.then_some(call)
     }
 
     async fn call(&self, call: Vec<Wanted<P>>, limit: Duration) {
@@ -216,15 +214,15 @@ mod tests {
             let store = Arc::new(Gated { calls: Mutex::default(), gate, open: AtomicBool::new(open) });
             let (sender, inbox) = mpsc::channel(100);
             let outbox = Outbox { sender, thread: std::thread::current() };
-            Self { writes: Writes::new(store.clone(), outbox, "plain"), store, inbox }
+            Self { writes: Writes::new(store.clone(), outbox, Handle::current(), "plain"), store, inbox }
         }
 
         /// Takes what these partition numbers want written, all in one turn.
         fn turn(&self, wanted: &[(i32, Vec<u32>)]) {
             for (partition, writes) in wanted {
-                self.writes.take(&Handle::current(), task(*partition), Arc::new(writes.clone()), false);
+                self.writes.take(task(*partition), Arc::new(writes.clone()), false);
             }
-            self.writes.begin(&Handle::current());
+            self.writes.begin();
         }
 
         fn calls(&self) -> Vec<Vec<u32>> {
@@ -288,7 +286,7 @@ mod tests {
         }
         bench.store.open.store(true, Ordering::Relaxed);
         for (partition, write) in [(0, 1), (1, REFUSED)] {
-            bench.writes.take(&Handle::current(), task(partition), Arc::new(vec![write]), true);
+            bench.writes.take(task(partition), Arc::new(vec![write]), true);
         }
         assert_eq!(bench.outcomes(2).await, [(0, true), (1, false)]);
         assert_eq!(bench.calls()[2..], [vec![1], vec![REFUSED]]);
