@@ -23,8 +23,12 @@ const SCORING: u32 = 2;
 /// Players of each game: a lane each.
 const GAME_PLAYERS: u32 = 2_000;
 const CONNECT_RATE: f64 = 3_000.0;
-/// How much slower acknowledgements may be while scoring is away.
+/// How much slower acknowledgements may be while scoring is away, and while it catches up.
 const ACK_TIMES_MAX: f64 = 1.2;
+/// How long scoring may take until it is level again, s.
+const DRAIN_MAX_S: f64 = 30.0;
+/// Behind the first answer the question is on its way to the rest for this long, s: no time to compare with.
+const SETTLE_S: f64 = 5.0;
 /// Scoring is level when it is behind by no more than the load of this time, s.
 const LEVEL_S: f64 = 1.0;
 /// The least that counts as behind, records: what is always under way.
@@ -102,19 +106,24 @@ fn finish(played: &Played, times: Times, traces: &Traces, rate: f64, books: Book
     let level = (rate * LEVEL_S).max(LEVEL_RECORDS);
     let drained_s = backlog.iter().find(|(at, records)| *at > 0.0 && *records <= level).map(|(at, _)| *at);
     let level_us = times.back_us + (drained_s.unwrap_or(0.0) * 1e6) as i64;
-    let before = traces.acks(times.first_us, times.stopped_us);
-    let behind = traces.acks(times.stopped_us, level_us);
+    let before = traces.acks(times.first_us + (SETTLE_S * 1e6) as i64, times.stopped_us);
+    let drain = traces.acks(times.back_us, level_us);
     let figures = vec![
-        Figure::new("time to drain", drained_s.unwrap_or(f64::MAX), "s"),
+        Figure::new("time to drain", drained_s.unwrap_or(f64::MAX), "s").target(Target::AtMost(DRAIN_MAX_S)),
         Figure::new("answers acknowledged while scoring was away", away.count as f64, ""),
         Figure::new("offered", rate, "answers/s"),
-        Figure::new("ack p99 while behind", behind.p99, "ms")
+        Figure::new("ack p99 while scoring was away", away.p99, "ms")
             .over(Some(before.p99))
             .target(Target::FloorTimes(ACK_TIMES_MAX)),
-        Figure::new("ack p50 while behind", behind.p50, "ms").over(Some(before.p50)),
+        Figure::new("ack p50 while scoring was away", away.p50, "ms").over(Some(before.p50)),
+        Figure::new("ack p99 while it caught up", drain.p99, "ms")
+            .over(Some(before.p99))
+            .target(Target::FloorTimes(ACK_TIMES_MAX)),
+        Figure::new("ack p50 while it caught up", drain.p50, "ms").over(Some(before.p50)),
         unanswered(played),
     ];
-    let mut notes = played.notes(["the floor of an ack is the same figure before scoring was away"]);
+    let mut notes = played
+        .notes(["the floor of an ack is the same figure before scoring was away, once everybody had the question"]);
     if drained_s.is_none() {
         notes.push("scoring was not seen level again".into());
     }
