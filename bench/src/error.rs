@@ -42,6 +42,9 @@ pub enum BenchError {
         /// What happened.
         reason: String,
     },
+    /// Somebody ended the bench.
+    #[error("interrupted; the profile that was under way is lost")]
+    Interrupted,
     /// Kafka refuses.
     #[error("kafka: {0}")]
     Kafka(#[from] KafkaError),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 
 mod bench;
@@ -48,12 +49,31 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(command(Cli::parse().command)) {
+    let told = runtime.block_on(async {
+        // Whoever is dropped ends the processes that it started.
+        tokio::select! {
+            told = command(Cli::parse().command) => told,
+            () = asked_to_end() => Err(BenchError::Interrupted),
+        }
+    });
+    match told {
         Ok(code) => code,
         Err(err) => {
             eprintln!("quiz-bench: {err}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Waits for Ctrl-C, or for somebody who ends this process; for ever where neither can be heard.
+async fn asked_to_end() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 
