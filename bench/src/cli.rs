@@ -86,6 +86,13 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether it starts processes, which have to end with it.
+    pub fn starts_processes(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::FloorEcho { .. })
+    }
+}
+
 /// Arguments of `run`.
 #[derive(Args, Debug)]
 pub struct RunArgs {

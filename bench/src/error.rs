@@ -43,7 +43,7 @@ pub enum BenchError {
         reason: String,
     },
     /// Somebody ended the bench.
-    #[error("interrupted; the profile that was under way is lost")]
+    #[error("interrupted; what was under way is lost")]
     Interrupted,
     /// Kafka refuses.
     #[error("kafka: {0}")]

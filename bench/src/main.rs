@@ -49,11 +49,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let asked = Cli::parse().command;
+    let starts_processes = asked.starts_processes();
     let told = runtime.block_on(async {
         // Whoever is dropped ends the processes that it started.
         tokio::select! {
-            told = command(Cli::parse().command) => told,
-            () = asked_to_end() => Err(BenchError::Interrupted),
+            told = command(asked) => told,
+            () = asked_to_end(), if starts_processes => Err(BenchError::Interrupted),
         }
     });
     match told {
