@@ -18,6 +18,7 @@ use crate::ledger::Books;
 use crate::load::{LoadSpec, Pace, Played, play, total};
 use crate::process::Roster;
 use crate::result::{Curve, Figure, Plot, RunResult, Target};
+use crate::sizes::{FULL, QUICK};
 
 const SCORING: u32 = 2;
 /// Players of each game: a lane each.
@@ -29,6 +30,8 @@ const ACK_TIMES_MAX: f64 = 1.2;
 const DRAIN_MAX_S: f64 = 30.0;
 /// Behind the first answer the question is on its way to the rest for this long, s: no time to compare with.
 const SETTLE_S: f64 = 5.0;
+// Or there is nothing to compare with.
+const _: () = assert!(FULL.catch_up_s.0 > SETTLE_S && QUICK.catch_up_s.0 > SETTLE_S);
 /// Scoring is level when it is behind by no more than the load of this time, s.
 const LEVEL_S: f64 = 1.0;
 /// The least that counts as behind, records: what is always under way.
