@@ -54,7 +54,7 @@ async fn f21_clocks_are_wrong() {
     }
     let mut course = course.begin();
     course.load.half_acked(2).await;
-    course.fleet.kill("edge-1").await;
+    course.kill_edge("edge-1").await;
     let verdict = course
         .end(|verdict| {
             let figures = ["vouched_lost_ms", "credit_lost_ms", "credit_gained_ms", "edge_clocks_apart_s"];

@@ -125,6 +125,15 @@ impl Course {
         Prepared { fault, plan, folder, servers, fleet, turn }
     }
 
+    /// Kills an edge at which at least a quarter of the players joined; where they are not, the fault would hit nobody.
+    pub async fn kill_edge(&mut self, name: &str) {
+        let edge = self.fleet.listens(name);
+        let (joined, players) = (self.load.progress().at(edge, "joined"), u64::from(self.load.plan().players));
+        let said = || self.fleet.last_words(name);
+        assert!(joined >= players / 4, "{joined} of {players} players joined at {name}, which said:\n{}", said());
+        self.fleet.kill(name).await;
+    }
+
     /// Waits for the end of the games, stops the processes, judges, tells the line. The players must
     /// all have heard the end.
     pub async fn end(self, more: impl FnOnce(&Verdict) -> String) -> Verdict {

@@ -20,7 +20,7 @@ const CREDIT_LOST_MS_MAX: f64 = 1_500.0;
 async fn f01_an_edge_is_killed() {
     let mut course = Course::start("F01", Cluster::default(), Plan::default()).await;
     course.load.half_acked(2).await;
-    course.fleet.kill("edge-1").await;
+    course.kill_edge("edge-1").await;
     let verdict = course
         .end(|verdict| {
             let figures = ["reconnected", "reconnect_p99_ms", "vouched", "vouched_lost_ms", "credit_lost_ms"];

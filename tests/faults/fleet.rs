@@ -21,6 +21,8 @@ const DRAIN_WAIT: Duration = Duration::from_secs(15);
 /// How long a busy process may take to tell its metrics, and the wait between two tries.
 const METRICS_WAIT: Duration = Duration::from_secs(15);
 const METRICS_RETRY: Duration = Duration::from_millis(200);
+/// How much is shown of the log of a process that did not do what it should, lines.
+const LAST_LINES: usize = 30;
 /// The signals of a process that spoilt its own memory: SIGABRT, SIGBUS, SIGSEGV.
 const CRASHES: [i32; 3] = [6, 7, 11];
 /// The same on every edge of a test; it protects nothing.
@@ -49,6 +51,21 @@ pub struct Role {
     pub listens: Option<SocketAddr>,
     /// Its admin port.
     pub admin: SocketAddr,
+    log: PathBuf,
+}
+
+impl Role {
+    /// How it ended by itself, and the last that it said; None while it is there, stopped or not.
+    fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().expect("it is ours to wait for")?;
+        Some(format!("ended with {status}:\n{}", self.last_words()))
+    }
+
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    }
 }
 
 /// All processes of a test; killed when dropped.
@@ -105,7 +122,8 @@ impl Fleet {
         let name = format!("{role}-{number}");
         assert!(!self.roles.contains_key(&name), "{name} is running");
         self.starts += 1;
-        let log = std::fs::File::create(self.folder.join(format!("{name}.{}.log", self.starts))).expect("a log file");
+        let log = self.folder.join(format!("{name}.{}.log", self.starts));
+        let errors = std::fs::File::create(&log).expect("a log file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_quizstream"));
         command.args(["serve", role, "--instance", &name, "--admin-listen", "127.0.0.1:0"]);
         if role == "edge" {
@@ -113,7 +131,7 @@ impl Fleet {
             command.args(["--listen", &listen.to_string()]);
         }
         command.envs(&self.environment).envs(special.environment);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
         let pid = child.id().expect("it has not ended");
         let mut lines = BufReader::new(child.stdout.take().expect("it has an output")).lines();
@@ -130,7 +148,7 @@ impl Fleet {
         let admin = admin.unwrap_or_else(|| panic!("{name} ended at once, see {}", self.folder.display()));
         // Whatever else it prints is read, so that it never blocks on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        self.roles.entry(name).or_insert(Role { child, pid, listens, admin })
+        self.roles.entry(name).or_insert(Role { child, pid, listens, admin, log })
     }
 
     fn of(&self, name: &str) -> &Role {
@@ -152,6 +170,11 @@ impl Fleet {
         self.of(name).listens.expect("it is an edge")
     }
 
+    /// The end of a process's log.
+    pub fn last_words(&self, name: &str) -> String {
+        self.of(name).last_words()
+    }
+
     /// A process's id.
     pub fn pid(&self, name: &str) -> u32 {
         self.of(name).pid
@@ -159,13 +182,22 @@ impl Fleet {
 
     /// Whether a process is there, stopped or not.
     pub fn runs(&mut self, name: &str) -> bool {
-        self.roles.get_mut(name).is_some_and(|role| role.child.try_wait().is_ok_and(|status| status.is_none()))
+        self.roles.get_mut(name).is_some_and(|role| role.ended().is_none())
+    }
+
+    /// Takes a process out of the fleet, which is still there: a test that ends one would otherwise pass, or fail for
+    /// no reason that can be seen, when it had ended before.
+    fn take(&mut self, name: &str) -> Role {
+        let mut role = self.roles.remove(name).unwrap_or_else(|| panic!("no {name} is running"));
+        if let Some(how) = role.ended() {
+            panic!("{name} {how}");
+        }
+        role
     }
 
     /// Kills a process, as a crash would, and waits until it is gone.
     pub async fn kill(&mut self, name: &str) {
-        let mut role = self.roles.remove(name).unwrap_or_else(|| panic!("no {name} is running"));
-        role.child.kill().await.expect("it is ours to kill");
+        self.take(name).child.kill().await.expect("it is ours to kill");
     }
 
     /// Starts again what crashed, under its name and at its address, as a supervisor does; how many did.
@@ -189,7 +221,7 @@ impl Fleet {
 
     /// Asks a process to drain, and returns how it ended and how long it took.
     pub async fn drain(&mut self, name: &str) -> (ExitStatus, Duration) {
-        let mut role = self.roles.remove(name).unwrap_or_else(|| panic!("no {name} is running"));
+        let mut role = self.take(name);
         let began = Instant::now();
         signal(role.pid, "-TERM");
         let status = timeout(DRAIN_WAIT, role.child.wait()).await.expect("it drains in time").expect("it is ours");
