@@ -25,6 +25,7 @@ use quiz_schemas::events::{
 };
 use quiz_schemas::quiz::{AnswerKey, Picks, Response};
 use quiz_schemas::{Codec, GameId, LaneKey, PlayerId, SubmissionId, Topic};
+use quiz_stream::group::limits::WRITE_INTERVAL_US;
 use quiz_stream::group::{GroupSetup, run_group};
 use quiz_stream::{EmbeddedCluster, Producer, ProducerOptions, SchemaSource, StateStore, StoreUnavailable};
 use rdkafka::message::{Headers, Message, OwnedMessage};
@@ -287,9 +288,10 @@ async fn a_fenced_member_restores_and_goes_on() {
     assert_eq!(seqs, (0..4 + turns as i64).collect::<Vec<_>>());
 }
 
-/// What was appended before a group starts is read from the start, and answers arrive quickly once it runs.
+/// What was appended before a group starts is read from the start, and once it runs an answer that comes when the one
+/// before it is stored, and so waits for the next round of writes, is stored with that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_is_stored_within_a_tenth_of_a_second() {
+async fn an_answer_is_stored_within_two_rounds() {
     let kit = Kit::start();
     let store = Arc::new(MapStore::default());
     submit(&kit, 0, 1).await;
@@ -304,6 +306,7 @@ async fn an_answer_is_stored_within_a_tenth_of_a_second() {
     }
     member.stop().await;
     waits.sort_unstable();
-    assert!(waits[25] < Duration::from_millis(100), "the median is {:?}", waits[25]);
+    let rounds = Duration::from_micros(2 * WRITE_INTERVAL_US.cast_unsigned());
+    assert!(waits[25] < rounds, "the median is {:?}", waits[25]);
     println!("append to store: median {:?}, worst {:?}", waits[25], waits[49]);
 }
