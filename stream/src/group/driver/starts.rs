@@ -24,6 +24,9 @@ use crate::processor::GroupSpec;
 /// How long one question to the broker may take.
 const ASK: Duration = Duration::from_secs(5);
 
+/// How long each of the first two questions may take, to which nobody needs an answer.
+const FIRST_ASK: Duration = Duration::from_millis(500);
+
 /// How long to wait after a question that was not answered.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -51,7 +54,9 @@ impl Opener {
         let (sender, found) = mpsc::sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let reads = spec.reads;
         let run = move || {
+            get_ready(&consumer, reads);
             for partitions in inbox {
                 let Some(starts) = find(group, &consumer, &partitions, &stopped) else { return };
                 if sender.send(starts).is_err() {
@@ -82,6 +87,15 @@ impl Drop for Opener {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
     }
+}
+
+/// Lets the client find the group's coordinator and open its connections while nobody waits for it: partitions that are
+/// given to a member stand still until it knows where they begin.
+fn get_ready(consumer: &PlainConsumer, reads: &[Topic]) {
+    let first: Vec<TopicPartition> = reads.iter().map(|&topic| (topic, 0)).collect();
+    // What cannot be answered now is asked again when it matters.
+    let _ = offsets::committed(consumer, &first, FIRST_ASK);
+    let _ = offsets::ranges(consumer, &first, FIRST_ASK);
 }
 
 /// Asks until there is an answer; none when nobody waits for it any more.
