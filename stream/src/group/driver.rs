@@ -8,6 +8,7 @@ mod commits;
 mod consumer;
 mod effects;
 mod lag;
+mod loads;
 mod poll;
 mod restore;
 mod starts;

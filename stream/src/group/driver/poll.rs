@@ -19,6 +19,7 @@ use super::commits::Committer;
 use super::consumer::{Called, GroupConsumer, number_list, offset_list, topic_partitions};
 use super::effects::Effects;
 use super::lag::{LagWatch, Standing};
+use super::loads::Loads;
 use super::restore::Restorer;
 use super::starts::Opener;
 use super::transactions::{Request, Transactor};
@@ -74,8 +75,8 @@ impl<P: Processor> Starter<P> {
             gather_ms,
             machine: Machine::new(self.processor, Arc::clone(&self.setup.codec), seed),
             effects: Effects {
-                writes: Writes::new(Arc::clone(&self.store), outbox.clone(), self.runtime.clone(), spec.id),
-                store: self.store,
+                loads: Loads::new(Arc::clone(&self.store), outbox.clone(), self.runtime.clone(), spec.id),
+                writes: Writes::new(self.store, outbox.clone(), self.runtime.clone(), spec.id),
                 setup: self.setup,
                 runtime: self.runtime,
                 outbox,
@@ -316,7 +317,7 @@ impl<P: Processor> Member<P> {
                 action => self.start(action),
             }
         }
-        self.effects.begin_writes();
+        self.effects.begin();
         Ok(Flow::On)
     }
 
@@ -332,7 +333,7 @@ impl<P: Processor> Member<P> {
             Action::Start { task, from } => {
                 self.seeks.insert(task.partition, (task, from));
             }
-            Action::Load { task, keys } => self.effects.load(task, keys),
+            Action::Load { task, keys, failed_before } => self.effects.load(task, keys, failed_before),
             Action::Append { task, events } => self.effects.append(task, events),
             Action::Announce { task, events } => self.effects.announce(task, events),
             Action::DeadLetter { task, dead } => self.effects.dead_letter(task, dead),
