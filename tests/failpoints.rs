@@ -107,7 +107,7 @@ async fn each(cluster: Cluster, role: &str, deaths: &[Death]) {
 // Not in the middle of an append: answers scored in company come to one record a batch.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scoring_worker_ends_before_and_behind_its_appends() {
-    let deaths = [("before_load", 1), ("before_append", 5), ("after_append", 5)];
+    let deaths = [("before_load", 2), ("before_append", 5), ("after_append", 5)];
     each(Cluster { edges: 1, scoring: 0, boards: 1 }, "scoring", &deaths).await;
 }
 

@@ -82,7 +82,7 @@ fn record(offset: i64) -> RawRecord {
 
 fn load_of(actions: &[Action<Asking>]) -> Option<TaskId> {
     actions.iter().find_map(|action| match action {
-        Action::Load { task, keys, .. } if keys == &[7] => Some(*task),
+        Action::Load { task, keys } if keys == &[7] => Some(*task),
         _ => None,
     })
 }

@@ -8,7 +8,6 @@ mod commits;
 mod consumer;
 mod effects;
 mod lag;
-mod loads;
 mod poll;
 mod restore;
 mod starts;

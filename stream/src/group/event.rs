@@ -213,8 +213,6 @@ pub enum Action<P: Processor> {
         task: TaskId,
         /// Which.
         keys: Vec<P::Key>,
-        /// Whether that failed before. Then it goes by itself, not in one call with others'.
-        failed_before: bool,
     },
     /// Append, in order, and await all acknowledgements.
     Append {

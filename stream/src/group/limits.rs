@@ -17,11 +17,8 @@ pub const BUFFER_BYTES_MAX: usize = 8 << 20;
 /// The most writes in one call of the store.
 pub const WRITES_MAX: usize = 10_000;
 
-/// The most documents that several partition numbers load in one call: as many as one of them may need for a batch.
-pub const LOADS_MAX: usize = BATCH_RECORDS_MAX;
-
-/// How long a call of the store for several partition numbers may take. Then each goes by itself,
-/// for it may be one that the store cannot answer, a shard being away. What comes behind waits no longer, either.
+/// How long a call of the store that carries the writes of several partition numbers may take. Then each goes by itself,
+/// for it may be one that the store cannot take, a shard being away. What comes behind waits no longer, either.
 pub const COMPANY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The least time between two rounds of writes while nothing waits for them, µs. What comes meanwhile goes with the

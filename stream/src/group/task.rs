@@ -288,8 +288,7 @@ impl<P: Processor> Task<P> {
         }
         let batch = self.batch.as_ref().map_or(&[][..], |batch| &batch.records);
         let keys = turn.processor.needs(&self.state, batch);
-        let failed_before = self.load.has_failed();
-        turn.actions.push_back(Action::Load { task: self.id, keys, failed_before });
+        turn.actions.push_back(Action::Load { task: self.id, keys });
     }
 
     /// The next batch, when it is full or its time has come.

@@ -306,7 +306,7 @@ impl<P: Toy, A: Auditor> World<P, A> {
                 }
                 Action::Finished { .. } => continue,
                 Action::Restore { task } => Kind::Restore { task, reading: None },
-                Action::Load { task, keys, .. } => Kind::Load { task, keys },
+                Action::Load { task, keys } => Kind::Load { task, keys },
                 Action::Append { task, events } => Kind::Append { task, events },
                 Action::Announce { task, events } => Kind::Announce { task, events },
                 Action::DeadLetter { task, dead } => Kind::Dead { task, dead },

@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::loads::Loads;
 use super::writes::Writes;
 use super::{GroupSetup, Outbox};
 use crate::dead_letter::{DeadLetter, dead_letter};
@@ -17,7 +16,7 @@ use crate::failpoint::{self, Point};
 use crate::group::event::{DeadRecord, Event, TaskId};
 use crate::group::limits::{EFFECT_TIMEOUT, RESOLVE_TIMEOUT};
 use crate::group::metrics;
-use crate::processor::Processor;
+use crate::processor::{Processor, StateStore};
 use crate::producer::{AppendError, DELIVERY_TIMEOUT_MS};
 use crate::registry::ResolveError;
 
@@ -54,7 +53,7 @@ pub(super) async fn within<T: Send + 'static, E: std::fmt::Display + Send + 'sta
 
 /// Starts effects on the runtime; each ends in one event.
 pub(super) struct Effects<P: Processor> {
-    pub(super) loads: Loads<P>,
+    pub(super) store: Arc<dyn StateStore<P>>,
     pub(super) writes: Writes<P>,
     pub(super) setup: GroupSetup,
     pub(super) runtime: tokio::runtime::Handle,
@@ -77,17 +76,21 @@ impl<P: Processor> Effects<P> {
         });
     }
 
+    pub(super) fn load(&self, task: TaskId, keys: Vec<P::Key>) {
+        let store = Arc::clone(&self.store);
+        let effect = async move {
+            failpoint::pass(Point::BeforeLoad);
+            store.load(&keys).await.map(|docs| Event::Loaded { task, docs })
+        };
+        self.spawn("load", effect, Event::LoadFailed { task });
+    }
+
     pub(super) fn write(&self, task: TaskId, writes: Arc<Vec<P::Write>>, failed_before: bool) {
         self.writes.take(task, writes, failed_before);
     }
 
-    pub(super) fn load(&mut self, task: TaskId, keys: Vec<P::Key>, failed_before: bool) {
-        self.loads.take(task, keys, failed_before);
-    }
-
-    /// Begins what [`Effects::load`] and [`Effects::write`] have taken.
-    pub(super) fn begin(&mut self) {
-        self.loads.begin();
+    /// Begins what [`Effects::write`] has taken.
+    pub(super) fn begin_writes(&self) {
         self.writes.begin();
     }
 

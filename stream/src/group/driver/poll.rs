@@ -19,7 +19,6 @@ use super::commits::Committer;
 use super::consumer::{Called, GroupConsumer, number_list, offset_list, topic_partitions};
 use super::effects::Effects;
 use super::lag::{LagWatch, Standing};
-use super::loads::Loads;
 use super::restore::Restorer;
 use super::starts::Opener;
 use super::transactions::{Request, Transactor};
@@ -75,8 +74,8 @@ impl<P: Processor> Starter<P> {
             gather_ms,
             machine: Machine::new(self.processor, Arc::clone(&self.setup.codec), seed),
             effects: Effects {
-                loads: Loads::new(Arc::clone(&self.store), outbox.clone(), self.runtime.clone(), spec.id),
-                writes: Writes::new(self.store, outbox.clone(), self.runtime.clone(), spec.id),
+                writes: Writes::new(Arc::clone(&self.store), outbox.clone(), self.runtime.clone(), spec.id),
+                store: self.store,
                 setup: self.setup,
                 runtime: self.runtime,
                 outbox,
@@ -317,7 +316,7 @@ impl<P: Processor> Member<P> {
                 action => self.start(action),
             }
         }
-        self.effects.begin();
+        self.effects.begin_writes();
         Ok(Flow::On)
     }
 
@@ -333,7 +332,7 @@ impl<P: Processor> Member<P> {
             Action::Start { task, from } => {
                 self.seeks.insert(task.partition, (task, from));
             }
-            Action::Load { task, keys, failed_before } => self.effects.load(task, keys, failed_before),
+            Action::Load { task, keys } => self.effects.load(task, keys),
             Action::Append { task, events } => self.effects.append(task, events),
             Action::Announce { task, events } => self.effects.announce(task, events),
             Action::DeadLetter { task, dead } => self.effects.dead_letter(task, dead),
