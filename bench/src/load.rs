@@ -148,6 +148,9 @@ pub struct Answers {
     pub acked: u64,
     /// Answers refused for good.
     pub refused: u64,
+    /// The same by the code that each was refused with.
+    #[serde(default)]
+    pub refused_by_code: BTreeMap<String, u64>,
     /// Sockets that went and came back.
     pub reconnects: u64,
     /// Sockets that went, by why.
@@ -261,6 +264,7 @@ mod tests {
         told.take(total).expect("a line");
         let answers = told.answers.as_ref().expect("it was told");
         assert_eq!((answers.acked, answers.refused), (99, 1));
+        assert_eq!(answers.refused_by_code, BTreeMap::from([("question_closed".into(), 1)]));
         assert!((answers.ack_ms.p99 - 9.0).abs() < 1e-9);
         assert_eq!(told.total.as_ref().expect("it was told").games[0].game, "3V9K2R8MZ1Q4C");
         assert!(told.take("not of ours").is_none() && told.take(r#"{"phase":"other"}"#).is_none());

@@ -231,9 +231,9 @@ impl Played {
         idle + self.answers().map(|one| one.reconnects).sum::<u64>()
     }
 
-    /// What a reader should know: what the profile says, and which sockets went.
+    /// What a reader should know: what the profile says, which answers came to nothing, and which sockets went.
     pub fn notes<const N: usize>(&self, said: [&str; N]) -> Vec<String> {
-        said.map(String::from).into_iter().chain(lost(&self.told)).collect()
+        said.map(String::from).into_iter().chain(refused(&self.told)).chain(lost(&self.told)).collect()
     }
 
     /// The games, and why the first that did not come to its end did not.
@@ -274,6 +274,22 @@ impl Played {
     }
 }
 
+/// Answers that were due and are in no log, by why, in words: those that never left, and those refused for good. None
+/// when there are none.
+fn refused(told: &[Told]) -> Option<String> {
+    let (mut due, mut unsent, mut by_code) = (0, 0, BTreeMap::<_, u64>::new());
+    for one in told.iter().filter_map(|told| told.answers.as_ref()) {
+        due += one.offered;
+        unsent += one.offered.saturating_sub(one.sent);
+        one.refused_by_code.iter().for_each(|(code, count)| *by_code.entry(code.as_str()).or_default() += count);
+    }
+    if unsent > 0 {
+        by_code.insert("never left", unsent);
+    }
+    let words: Vec<_> = by_code.iter().map(|(why, count)| format!("{count} {why}")).collect();
+    (!words.is_empty()).then(|| format!("of {due} answers that were due, not taken: {}", words.join(", ")))
+}
+
 /// Sockets that went in the lobby and at the questions, by why, in words; none when none did.
 fn lost(told: &[Told]) -> Option<String> {
     let idle = told.iter().filter_map(|told| told.idle.as_ref()).map(|idle| ("idle", &idle.lost_by_reason));
@@ -312,6 +328,19 @@ mod tests {
         let told = || Told { idle: Some(idle.clone()), answers: Some(answers.clone()), ..Told::default() };
         assert_eq!(lost(&[told(), told()]).as_deref(), Some("sockets went: 4 no_pong (idle), 6 silent (questions)"));
         assert_eq!(lost(&[Told::default()]), None, "none went");
+    }
+
+    #[test]
+    fn a_note_says_which_answers_were_not_taken() {
+        let told = |closed| {
+            let refused_by_code = BTreeMap::from([("question_closed".to_string(), closed)]);
+            let answers = Answers { offered: 100, sent: 98, refused: closed, refused_by_code, ..Answers::default() };
+            Told { answers: Some(answers), ..Told::default() }
+        };
+        let note = refused(&[told(3), told(4)]);
+        assert_eq!(note.as_deref(), Some("of 200 answers that were due, not taken: 4 never left, 7 question_closed"));
+        let taken = Answers { offered: 100, sent: 100, acked: 100, ..Answers::default() };
+        assert_eq!(refused(&[Told { answers: Some(taken), ..Told::default() }]), None, "all were taken");
     }
 
     #[test]
