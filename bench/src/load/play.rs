@@ -231,9 +231,9 @@ impl Played {
         idle + self.answers().map(|one| one.reconnects).sum::<u64>()
     }
 
-    /// What a reader should know: what the profile says, which answers came to nothing, and which sockets went.
+    /// What a reader should know: what the profile says, which answers were not taken, and which sockets went.
     pub fn notes<const N: usize>(&self, said: [&str; N]) -> Vec<String> {
-        said.map(String::from).into_iter().chain(refused(&self.told)).chain(lost(&self.told)).collect()
+        said.map(String::from).into_iter().chain(not_taken(&self.told)).chain(lost(&self.told)).collect()
     }
 
     /// The games, and why the first that did not come to its end did not.
@@ -276,7 +276,7 @@ impl Played {
 
 /// Answers that were due and are in no log, by why, in words: those that never left, and those refused for good. None
 /// when there are none.
-fn refused(told: &[Told]) -> Option<String> {
+fn not_taken(told: &[Told]) -> Option<String> {
     let (mut due, mut unsent, mut by_code) = (0, 0, BTreeMap::<_, u64>::new());
     for one in told.iter().filter_map(|told| told.answers.as_ref()) {
         due += one.offered;
@@ -337,10 +337,10 @@ mod tests {
             let answers = Answers { offered: 100, sent: 98, refused: closed, refused_by_code, ..Answers::default() };
             Told { answers: Some(answers), ..Told::default() }
         };
-        let note = refused(&[told(3), told(4)]);
+        let note = not_taken(&[told(3), told(4)]);
         assert_eq!(note.as_deref(), Some("of 200 answers that were due, not taken: 4 never left, 7 question_closed"));
         let taken = Answers { offered: 100, sent: 100, acked: 100, ..Answers::default() };
-        assert_eq!(refused(&[Told { answers: Some(taken), ..Told::default() }]), None, "all were taken");
+        assert_eq!(not_taken(&[Told { answers: Some(taken), ..Told::default() }]), None, "all were taken");
     }
 
     #[test]
