@@ -1,24 +1,29 @@
 //! Goal: a change of the group stops no partition for long, whoever joins, leaves or dies, and no answer is
 //! lost or counted twice by it. Method: real scoring workers as processes on real servers; one lane in each
 //! partition gets an answer every 50 ms, and what the workers report of each lane says when it got on; at the
-//! end each lane's count must be what was appended. Control: each change moves partitions, or the reports of
-//! the last phase could not come.
+//! end each lane's counts must be what was appended. Whoever takes a partition over reads it from the oldest question
+//! on that is open in it, and scores and stores all of that again, which keeps a machine of two cores, and so all
+//! lanes, busy for seconds when it is much: so what other tests left open is closed first, and a new question begins
+//! before each change. Control: each change moves partitions, or the reports of the last phase could not come.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use quiz_schemas::events::{
     AnswerSubmitted, AnswersBody, AnswersRecord, LaneClosed, LaneOpened, ScoresBody, ScoresRecord,
 };
 use quiz_schemas::quiz::{AnswerKey, Picks, Response};
-use quiz_schemas::{Codec, GameId, LaneKey, PlayerId, SubmissionId, Topic};
+use quiz_schemas::{Codec, GameId, LaneKey, PlayerId, QuestionNo, SubmissionId, Topic};
 use quiz_stream::{KafkaConfig, Producer, ProducerOptions, SchemaSource, partition_of};
+use quiz_workers::scoring::GROUP;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Between two answers of a lane.
 const EVERY: Duration = Duration::from_millis(50);
@@ -66,10 +71,38 @@ impl Drop for Worker {
 /// What the workers have said of a lane.
 #[derive(Default)]
 struct Heard {
-    scored: i64,
-    /// When `scored` rose, in order.
+    /// The latest question, and how many answers to it are scored.
+    at: (QuestionNo, i64),
+    /// When `at` rose, in order.
     rose: Vec<Instant>,
-    closed: Vec<i64>,
+    /// How many answers each closed question had; all that was said of it.
+    closed: BTreeMap<QuestionNo, Vec<i64>>,
+}
+
+/// Answers on the way to all lanes, every [`EVERY`].
+struct Answering {
+    /// The question that is to be answered; none when it is over.
+    wanted: watch::Sender<Option<QuestionNo>>,
+    /// How many answers each lane got to each question.
+    task: JoinHandle<Vec<u64>>,
+}
+
+impl Answering {
+    /// Closes the question that is open and goes on with the next, whose number is given.
+    fn next(&self) -> QuestionNo {
+        let mut next = 0;
+        self.wanted.send_modify(|wanted| {
+            next = wanted.map_or(0, |question| question + 1);
+            *wanted = Some(next);
+        });
+        next
+    }
+
+    /// Closes the last question.
+    async fn stop(self) -> Vec<u64> {
+        self.wanted.send_replace(None);
+        self.task.await.expect("no panic")
+    }
 }
 
 struct Stage {
@@ -88,43 +121,28 @@ impl Stage {
         schemas.register_all(&codec).await.expect("the registry answers");
         let producer = Producer::new(&kafka, Arc::clone(&codec), ProducerOptions::default()).expect("a producer");
         producer.ready(Duration::from_secs(20)).await.expect("Kafka answers");
+        let left = left_open(&kafka, &codec);
+        println!("closing {} questions that were left open", left.len());
+        let close = |(LaneKey { game, lane }, question)| {
+            AnswersRecord { game, lane, body: LaneClosed { question, closed_at_us: 0 }.into() }.into()
+        };
+        producer.append_all(&left.into_iter().map(close).collect::<Vec<_>>()).await.expect("Kafka takes them");
         let reader = reader(&kafka);
         Self { lanes: lanes(), codec, producer, reader, heard: BTreeMap::new() }
     }
 
-    async fn mark(&self, body: impl Fn() -> AnswersBody) {
-        let marker = |&LaneKey { game, lane }: &LaneKey| AnswersRecord { game, lane, body: body() }.into();
-        let markers: Vec<_> = self.lanes.iter().map(marker).collect();
-        self.producer.append_all(&markers).await.expect("Kafka takes them");
+    /// Opens a question and answers it in each lane.
+    fn answer(&self) -> Answering {
+        let (wanted, question) = watch::channel(Some(0));
+        let task = tokio::spawn(answers(self.producer.clone(), self.lanes.clone(), question));
+        Answering { wanted, task }
     }
 
-    async fn open(&self) {
-        let opened = || LaneOpened {
-            question: 0,
-            key: AnswerKey::Single { options: 4, correct: Picks::one(1) },
-            points_max: 1000,
-            limit_us: 3_600_000_000,
-            rule: "speed-v1".into(),
-            streaks: false,
-            opened_at_us: 0,
-        };
-        self.mark(|| opened().into()).await;
-    }
-
-    /// Answers each lane until `stop`; how many answers each lane got.
-    fn answer(&self, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle<u64> {
-        let (producer, lanes, stop) = (self.producer.clone(), self.lanes.clone(), Arc::clone(stop));
-        tokio::spawn(async move {
-            let mut sent = 0;
-            let mut ticks = tokio::time::interval(EVERY);
-            while !stop.load(Ordering::Relaxed) {
-                ticks.tick().await;
-                sent += 1;
-                let records: Vec<_> = lanes.iter().map(|lane| answer(*lane, sent).into()).collect();
-                producer.append_all(&records).await.expect("Kafka takes them");
-            }
-            sent
-        })
+    /// Goes on with the next question, and waits until answers to it are scored in all lanes.
+    fn next_question(&mut self, answering: &Answering) {
+        let question = answering.next();
+        let begun = |heard: &BTreeMap<LaneKey, Heard>| heard.values().all(|heard| heard.at >= (question, 1));
+        assert!(self.hear(Duration::from_secs(20), begun), "not every lane has begun question {question}");
     }
 
     /// Takes what the workers have said, for so long or until `enough`.
@@ -142,12 +160,13 @@ impl Stage {
                 continue;
             }
             let heard = self.heard.entry(lane).or_default();
-            if record.counts.scored > heard.scored {
-                heard.scored = record.counts.scored;
+            let at = (record.question, record.counts.scored);
+            if at > heard.at {
+                heard.at = at;
                 heard.rose.push(Instant::now());
             }
             if matches!(record.body, ScoresBody::LaneScored(_)) {
-                heard.closed.push(record.counts.scored);
+                heard.closed.entry(record.question).or_default().push(record.counts.scored);
             }
         }
         enough(&self.heard)
@@ -170,16 +189,18 @@ impl Stage {
         Pauses { longest, quarter: pauses[pauses.len() / 4] }
     }
 
-    /// Closes all lanes and holds their counts against what was sent.
-    async fn judge(&mut self, sent: u64) {
-        self.mark(|| LaneClosed { question: 0, closed_at_us: 0 }.into()).await;
+    /// Holds the counts of all lanes against what was sent to each of the questions.
+    fn judge(&mut self, sent: &[u64]) {
+        let told =
+            |heard: &BTreeMap<LaneKey, Heard>| heard.values().filter(|one| one.closed.len() == sent.len()).count();
         let lanes = self.lanes.len();
-        let all = self.hear(Duration::from_secs(20), |heard| {
-            heard.values().filter(|heard| !heard.closed.is_empty()).count() == lanes
-        });
-        assert!(all, "not every lane has reported");
+        let all = self.hear(Duration::from_secs(20), |heard| told(heard) == lanes);
+        assert!(all, "{} of {lanes} lanes have reported", told(&self.heard));
         for (lane, heard) in &self.heard {
-            assert!(heard.closed.iter().all(|scored| *scored == sent as i64), "{lane}: {:?} of {sent}", heard.closed);
+            for (question, scored) in &heard.closed {
+                let sent = sent[usize::from(*question)];
+                assert!(scored.iter().all(|scored| *scored == sent as i64), "{lane} #{question}: {scored:?} of {sent}");
+            }
         }
     }
 }
@@ -214,17 +235,98 @@ fn lanes() -> Vec<LaneKey> {
     (0..partitions).map(|partition| in_partition(partition).expect("a thousand lanes reach every partition")).collect()
 }
 
-fn answer(lane: LaneKey, n: u64) -> AnswersRecord {
-    let submitted = AnswerSubmitted {
-        question: 0,
+/// Opens, answers and closes the questions that are wanted, until none is; how many answers each lane got to each.
+async fn answers(producer: Producer, lanes: Vec<LaneKey>, wanted: watch::Receiver<Option<QuestionNo>>) -> Vec<u64> {
+    let append = async |body: AnswersBody| {
+        let record = |&LaneKey { game, lane }: &LaneKey| AnswersRecord { game, lane, body: body.clone() }.into();
+        let records: Vec<_> = lanes.iter().map(record).collect();
+        producer.append_all(&records).await.expect("Kafka takes them");
+    };
+    let mut sent: Vec<u64> = Vec::new();
+    let mut submission = 0;
+    let mut ticks = tokio::time::interval(EVERY);
+    loop {
+        ticks.tick().await;
+        let wanted = *wanted.borrow();
+        let open = sent.len().checked_sub(1).map(|question| question as QuestionNo);
+        if open != wanted {
+            if let Some(question) = open {
+                append(LaneClosed { question, closed_at_us: 0 }.into()).await;
+            }
+            let Some(question) = wanted else { return sent };
+            append(opened(question).into()).await;
+            sent.push(0);
+        }
+        let Some(count) = sent.last_mut() else { return sent };
+        (*count, submission) = (*count + 1, submission + 1);
+        let question = (sent.len() - 1) as QuestionNo;
+        append(answer(question, submission).into()).await;
+    }
+}
+
+fn opened(question: QuestionNo) -> LaneOpened {
+    LaneOpened {
+        question,
+        key: AnswerKey::Single { options: 4, correct: Picks::one(1) },
+        points_max: 1000,
+        limit_us: 3_600_000_000,
+        rule: "speed-v1".into(),
+        streaks: false,
+        opened_at_us: 0,
+    }
+}
+
+fn answer(question: QuestionNo, n: u64) -> AnswerSubmitted {
+    AnswerSubmitted {
+        question,
         player: PlayerId::from_bits(n),
         submission: SubmissionId::from_bits(n),
         response: Response::Picks(Picks::one(1)),
         received_at_us: 0,
         elapsed_us: 1_000,
         edge: "test".into(),
-    };
-    AnswersRecord { game: lane.game, lane: lane.lane, body: submitted.into() }
+    }
+}
+
+/// The questions that are open for the group: those that its members would read again.
+fn left_open(kafka: &KafkaConfig, codec: &Codec) -> BTreeMap<LaneKey, QuestionNo> {
+    let patience = Duration::from_secs(10);
+    let topic = Topic::Answers;
+    let mut config = kafka.consumer();
+    config.set("group.id", GROUP).set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
+    let reader: BaseConsumer = config.create().expect("a consumer");
+    let mut all = TopicPartitionList::new();
+    all.add_partition_range(topic.name(), 0, topic.spec().partitions - 1);
+    let all = reader.committed_offsets(all, patience).expect("Kafka answers");
+    for mut partition in all.elements() {
+        if partition.offset() == Offset::Invalid {
+            partition.set_offset(Offset::Beginning).expect("an offset");
+        }
+    }
+    reader.assign(&all).expect("assigned");
+    let (mut open, mut at_end) = (BTreeMap::new(), 0);
+    while at_end < topic.spec().partitions {
+        let message = match reader.poll(patience).expect("Kafka answers") {
+            Ok(message) => message,
+            Err(KafkaError::PartitionEOF(_)) => {
+                at_end += 1;
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let record: AnswersRecord = codec.decode(message.payload().unwrap_or_default()).expect("a record");
+        let lane = LaneKey { game: record.game, lane: record.lane };
+        match record.body {
+            AnswersBody::LaneOpened(opened) => {
+                open.insert(lane, opened.question);
+            }
+            AnswersBody::LaneClosed(_) => {
+                open.remove(&lane);
+            }
+            AnswersBody::AnswerSubmitted(_) | AnswersBody::Unknown => {}
+        }
+    }
+    open
 }
 
 /// Reads the reports from now on.
@@ -246,29 +348,32 @@ fn reader(kafka: &KafkaConfig) -> BaseConsumer {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_the_group_stops_no_partition_for_long() {
     let mut stage = Stage::set().await;
-    stage.open().await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let answering = stage.answer(&stop);
+    let answering = stage.answer();
     let mut workers = vec![Worker::start("rebalances-1")];
     let lanes = stage.lanes.len();
     assert!(stage.hear(Duration::from_secs(40), |heard| heard.len() == lanes), "the first worker has all lanes");
     let steady = stage.watch("none");
 
+    stage.next_question(&answering);
     workers.push(Worker::start("rebalances-2"));
     let second = stage.watch("1-to-2-workers");
+    stage.next_question(&answering);
     workers.extend([Worker::start("rebalances-3"), Worker::start("rebalances-4")]);
     let fourth = stage.watch("2-to-4-workers");
+    stage.next_question(&answering);
     let ended = workers.remove(0).stop();
     let left = stage.watch("worker-sigterm");
+    stage.next_question(&answering);
     workers.remove(0).kill();
     let killed = stage.watch("worker-kill-9");
+    stage.next_question(&answering);
     workers.push(Worker::start("rebalances-5"));
     let again = stage.watch("worker-again");
 
-    stop.store(true, Ordering::Relaxed);
-    let sent = answering.await.expect("no panic");
-    stage.judge(sent).await;
-    println!("seed=0 fault=rebalances sigterm_s={:.2} answers={}", ended.as_secs_f64(), sent * lanes as u64);
+    let sent = answering.stop().await;
+    stage.judge(&sent);
+    let answers = sent.iter().sum::<u64>() * lanes as u64;
+    println!("seed=0 fault=rebalances sigterm_s={:.2} answers={answers}", ended.as_secs_f64());
     assert!(steady.longest < Duration::from_secs(2), "at rest: {steady:?}");
     for (what, pauses) in [("second", second), ("fourth", fourth), ("left", left), ("again", again)] {
         // Nobody waits for the end of a session, and who keeps its worker goes on.
@@ -285,9 +390,7 @@ async fn a_storm_of_rebalances_loses_nothing() {
     const ROUNDS: usize = 30;
     const WORKERS: usize = 4;
     let mut stage = Stage::set().await;
-    stage.open().await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let answering = stage.answer(&stop);
+    let answering = stage.answer();
     let mut workers = vec![Worker::start("storm-0")];
     let lanes = stage.lanes.len();
     assert!(stage.hear(Duration::from_secs(40), |heard| heard.len() == lanes), "the first worker has all lanes");
@@ -300,26 +403,23 @@ async fn a_storm_of_rebalances_loses_nothing() {
         } else {
             workers.push(Worker::start(&format!("storm-{round}")));
         }
-        let before: i64 = stage.heard.values().map(|heard| heard.scored).sum();
+        let before: i64 = stage.heard.values().map(|heard| heard.at.1).sum();
         stage.hear(Duration::from_secs(2), |_| false);
-        if stage.heard.values().map(|heard| heard.scored).sum::<i64>() > before {
+        if stage.heard.values().map(|heard| heard.at.1).sum::<i64>() > before {
             moved_at = Instant::now();
         }
         longest = longest.max(moved_at.elapsed());
         assert!(longest < Duration::from_secs(10), "round {round}: nothing was scored for {longest:?}");
     }
-    stop.store(true, Ordering::Relaxed);
-    let sent = answering.await.expect("no panic");
+    let sent = answering.stop().await;
     let calm = Instant::now();
-    let all = |heard: &BTreeMap<LaneKey, Heard>| heard.values().all(|heard| heard.scored == sent as i64);
-    assert!(stage.hear(Duration::from_secs(20), all), "the lag is not worked off");
+    stage.judge(&sent);
     let caught_up = calm.elapsed();
-    stage.judge(sent).await;
     println!(
         "seed=0 fault=rebalance-storm kills={kills} nothing_scored_s={:.1} caught_up_s={:.1} answers={}",
         longest.as_secs_f64(),
         caught_up.as_secs_f64(),
-        sent * lanes as u64
+        sent.iter().sum::<u64>() * lanes as u64
     );
     assert!(kills >= 10, "the fault bit");
 }
