@@ -2,7 +2,7 @@
 //! lost or counted twice by it. Method: real scoring workers as processes on real servers; one lane in each
 //! partition gets an answer every 50 ms, and what the workers report of each lane says when it got on; at the
 //! end each lane's counts must be what was appended. Whoever takes a partition over reads it from the oldest question
-//! on that is open in it, and scores and stores all of that again, which keeps a machine of two cores, and so all
+//! on that is open in it, and scores and stores again what is open, which keeps a machine of two cores, and so all
 //! lanes, busy for seconds when it is much: so what other tests left open is closed first, and a new question begins
 //! before each change. Control: each change moves partitions, or the reports of the last phase could not come.
 

@@ -71,7 +71,12 @@ impl Profile {
             Profile::Crowd => {
                 let parts: Vec<String> =
                     sizes.crowd.iter().map(|(sockets, edges)| format!("{sockets} on {edges}")).collect();
-                format!("Sockets that join, sit, and get one question. Sockets on edges: {}.", parts.join(", "))
+                format!(
+                    "Sockets that join, sit, and get {} questions, one when there are more than {} of them. Sockets on edges: {}.",
+                    crowd::QUESTIONS,
+                    crowd::ASKED_OFTEN_MAX,
+                    parts.join(", ")
+                )
             }
             Profile::Many => format!(
                 "Games of 5 players, {} at once: what one game costs.",
