@@ -23,7 +23,7 @@ const ANSWER_RATE: f64 = 2_000.0;
 const SPREAD_S: f64 = 10.0;
 /// A crowd that is so small is asked so often, and the middle one counts, as the floor's does.
 pub(super) const ASKED_OFTEN_MAX: u32 = 10_000;
-pub(super) const QUESTIONS: u32 = 5;
+pub(super) const QUESTIONS: u32 = 3;
 /// Between a board and the next question, ms: the board is with all by then.
 const PAUSE_MS: u64 = 5_000;
 /// The most players of one game.
