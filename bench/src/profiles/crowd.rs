@@ -21,8 +21,9 @@ const THINK_S: f64 = 10.0;
 /// Answers/s at most behind that, and over how long they are spread at least, s.
 const ANSWER_RATE: f64 = 2_000.0;
 const SPREAD_S: f64 = 10.0;
-/// A crowd that is so small is asked so often, and the middle one counts, as the floor's does.
+/// The most sockets of a crowd that is asked [`QUESTIONS`] times; a bigger one is asked once.
 pub(super) const ASKED_OFTEN_MAX: u32 = 10_000;
+/// How often it is asked; the middle one counts, as the floor's does.
 pub(super) const QUESTIONS: u32 = 3;
 /// Between a board and the next question, ms: the board is with all by then.
 const PAUSE_MS: u64 = 5_000;
